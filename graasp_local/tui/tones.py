@@ -86,3 +86,8 @@ def wrapped(text: str, width: int, tone: Tone = Tone.PLAIN, indent: str = "") ->
 
     lines = textwrap.wrap(text, max(8, width), subsequent_indent=indent, break_on_hyphens=False) or [""]
     return tuple(plain(line, tone) for line in lines)
+
+
+def paragraphs(sentences: Iterable[str], width: int, tone: Tone = Tone.PLAIN, indent: str = "") -> tuple[Line, ...]:
+    """Each sentence on as many lines as it needs."""
+    return tuple(line for sentence in sentences for line in wrapped(sentence, width, tone, indent))

@@ -6,45 +6,41 @@ These secrets are shown because the user asked for them.
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 
 from graasp_local.site.bypass import bypass_link
-from graasp_local.tui.drawing.keys import key_line
-from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.drawing.keys import KeyHint
+from graasp_local.tui.screens.base import Box
 from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
-from graasp_local.tui.widgets.lines import Lines
 
 HOURS = 8
 
 
-class BypassScreen(UiModal[None]):
+class BypassScreen(Box[None]):
     """Copies with OSC 52, which also works over ssh."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,b", "close", show=False),
+        Binding("q,b", "close", show=False),
         Binding("c", "copy('link')", show=False),
         Binding("h", "copy('header')", show=False),
     ]
 
-    def compose(self) -> ComposeResult:
+    @cached_property
+    def _texts(self) -> dict[str, str]:
         settings = self.ui.access.site().settings
-        self._texts = {
+        return {
             "header": f"{settings.header_name}: {settings.header_secret}",
             "link": bypass_link(settings.public_url, settings.header_secret, int(time.time()) + HOURS * 3600),
         }
-        with Vertical(classes="box"):
-            yield Lines(self._text)
-            yield Lines(self._keys, classes="keys")
 
     def action_copy(self, what: str) -> None:
         self.app.copy_to_clipboard(self._texts[what])
         self.app.notify(f"The {what} was copied.")
 
-    def _text(self, width: int) -> tuple[Line, ...]:
+    def text(self, width: int) -> tuple[Line, ...]:
         return (
             plain("How to pass a closed gate", Tone.STRONG),
             *wrapped("Keep these secret: whoever has them can use the site while it is closed.", width, Tone.BUSY),
@@ -56,13 +52,12 @@ class BypassScreen(UiModal[None]):
             *_chunks(self._texts["link"], width),
         )
 
-    def _keys(self, width: int) -> tuple[Line, ...]:
-        hints = (
+    def hints(self) -> tuple[KeyHint, ...]:
+        return (
             ("c", "Copy the link", "screen.copy('link')"),
             ("h", "Copy the header", "screen.copy('header')"),
             ("esc", "Close", "screen.close"),
         )
-        return (key_line(hints, (), width),)
 
 
 def _chunks(text: str, width: int) -> tuple[Line, ...]:

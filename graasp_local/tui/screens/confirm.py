@@ -7,21 +7,20 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.widgets import Input
 
-from graasp_local.tui.drawing.keys import key_line
-from graasp_local.tui.screens.base import UiModal
-from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
+from graasp_local.tui.drawing.keys import KeyHint
+from graasp_local.tui.screens.base import Box
+from graasp_local.tui.tones import Line, Piece, Tone, paragraphs, plain
 from graasp_local.tui.widgets.lines import Lines
 
 
-class Confirm(UiModal[bool]):
+class Confirm(Box[bool]):
     """Returns True for yes. Enter does not mean yes: changing a site takes a deliberate key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", show=False),
-        Binding("n,escape,q", "no", show=False),
+        Binding("n,q", "close", show=False),
     ]
 
     def __init__(self, headline: str, sentences: Sequence[str], yes: str) -> None:
@@ -30,31 +29,18 @@ class Confirm(UiModal[bool]):
         self._sentences = sentences
         self._yes = yes
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
-            yield Lines(self._text)
-            yield Lines(self._keys, classes="keys")
-
     def action_yes(self) -> None:
         self.dismiss(True)
 
-    def action_no(self) -> None:
-        self.dismiss(False)
+    def text(self, width: int) -> tuple[Line, ...]:
+        return (plain(self._headline, Tone.STRONG), (), *paragraphs(self._sentences, width))
 
-    def _text(self, width: int) -> tuple[Line, ...]:
-        lines: list[Line] = [plain(self._headline, Tone.STRONG), ()]
-        for sentence in self._sentences:
-            lines += wrapped(sentence, width)
-        return tuple(lines)
-
-    def _keys(self, width: int) -> tuple[Line, ...]:
-        return (key_line((("y", self._yes, "screen.yes"), ("n", "No", "screen.no")), (), width),)
+    def hints(self) -> tuple[KeyHint, ...]:
+        return (("y", self._yes, "screen.yes"), ("n", "No", "screen.close"))
 
 
-class ConfirmByName(UiModal[bool]):
+class ConfirmByName(Box[bool]):
     """For destructive actions: returns True only if the site's name was typed."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", show=False)]
 
     def __init__(self, headline: str, sentences: Sequence[str], name: str) -> None:
         super().__init__()
@@ -62,35 +48,28 @@ class ConfirmByName(UiModal[bool]):
         self._sentences = sentences
         self._site_name = name
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
-            yield Lines(self._text)
-            yield Input(placeholder="type it here")
-            yield Lines(id="words")
+    def middle(self) -> ComposeResult:
+        yield Input(placeholder="type it here")
+        yield Lines(id="words")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self._say("" if self._site_name.startswith(event.value.strip()) else event.value.strip())
+        typed = event.value.strip()
+        self._say_if_wrong("" if self._site_name.startswith(typed) else typed)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.value.strip() == self._site_name:
+        typed = event.value.strip()
+        if typed == self._site_name:
             self.dismiss(True)
-        elif event.value.strip():
-            self._say(event.value.strip())
+        elif typed:
+            self._say_if_wrong(typed)
 
-    def _say(self, typed: str) -> None:
-        words = f"“{typed}” is not the site's name. Type {self._site_name}." if typed else ""
-        self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.BAD) if words else ())
-
-    def action_no(self) -> None:
-        self.dismiss(False)
-
-    def _text(self, width: int) -> tuple[Line, ...]:
-        lines: list[Line] = [plain(self._headline, Tone.BAD), ()]
-        for sentence in self._sentences:
-            lines += wrapped(sentence, width)
+    def text(self, width: int) -> tuple[Line, ...]:
         ask = (
             Piece("Type the site's name, "),
             Piece(self._site_name, Tone.STRONG),
             Piece(", and press enter. esc cancels."),
         )
-        return (*lines, (), ask, ())
+        return (plain(self._headline, Tone.BAD), (), *paragraphs(self._sentences, width), (), ask, ())
+
+    def _say_if_wrong(self, typed: str) -> None:
+        self.say(f"“{typed}” is not the site's name. Type {self._site_name}." if typed else "", Tone.BAD)

@@ -9,15 +9,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
 from graasp_local.tui.drawing.help import help_lines
-from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.screens.base import Box
 from graasp_local.tui.widgets.lines import Lines
 
 
-class HelpScreen(UiModal[None]):
+class HelpScreen(Box[None]):
     """Everything at once; scrolls if the terminal is not tall enough."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "close", show=False),
+        Binding("q,question_mark,enter", "close", show=False),
         Binding("j,down", "scroll(1)", show=False),
         Binding("k,up", "scroll(-1)", show=False),
         Binding("G,end,ctrl+d,pagedown", "scroll(99)", show=False),

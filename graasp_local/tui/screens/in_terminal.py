@@ -10,23 +10,19 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.widgets import Input
 
-from graasp_local.tui.drawing.keys import key_line
-from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.drawing.keys import KeyHint
+from graasp_local.tui.screens.base import Box
 from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.verbs import Verb
 
 
-class InTerminalScreen(UiModal[None]):
+class InTerminalScreen(Box[None]):
     """Without a terminal (in a browser) or with --read-only, the command can only be copied."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", show=False),
-        Binding("ctrl+y", "copy", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+y", "copy", show=False)]
 
     def __init__(self, row: Verb) -> None:
         super().__init__()
@@ -36,15 +32,12 @@ class InTerminalScreen(UiModal[None]):
     def _may_run(self) -> bool:
         return self.ui.terminal is not None and not self.ui.read_only
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
-            yield Lines(self._text)
-            yield Input(placeholder="options and arguments, if it needs any; --help lists them", classes="gap")
-            yield Lines(id="words", classes="keys")
-            yield Lines(self._keys, classes="keys")
+    def middle(self) -> ComposeResult:
+        yield Input(placeholder="options and arguments, if it needs any; --help lists them", classes="gap")
+        yield Lines(id="words", classes="keys")
 
     def on_input_changed(self) -> None:
-        self.query_one("#words", Lines).show(lambda width: ())
+        self.say("")
 
     def on_input_submitted(self) -> None:
         self.action_run()
@@ -57,7 +50,7 @@ class InTerminalScreen(UiModal[None]):
         try:
             arguments = shlex.split(self.query_one(Input).value)
         except ValueError:
-            self.query_one("#words", Lines).show(lambda width: wrapped("A quotation mark is missing.", width, Tone.BAD))
+            self.say("A quotation mark is missing.", Tone.BAD)
             return
         self.dismiss(None)
         self.ui.run_in_terminal(self._row.name, arguments)
@@ -67,7 +60,7 @@ class InTerminalScreen(UiModal[None]):
         self.app.copy_to_clipboard(command)
         self.app.notify(command, title="Copied")
 
-    def _text(self, width: int) -> tuple[Line, ...]:
+    def text(self, width: int) -> tuple[Line, ...]:
         where = (
             "The command runs in this terminal and may ask questions; afterwards the UI comes back."
             if self._may_run
@@ -76,6 +69,6 @@ class InTerminalScreen(UiModal[None]):
         command = (Piece("graasp-local ", Tone.QUIET), Piece(self._row.name, Tone.STRONG))
         return (command, plain(self._row.summary, Tone.QUIET), (), *wrapped(where, width))
 
-    def _keys(self, width: int) -> tuple[Line, ...]:
+    def hints(self) -> tuple[KeyHint, ...]:
         run = (("enter", "Run it", "screen.run"),) if self._may_run else ()
-        return (key_line((*run, ("^y", "Copy it", "screen.copy"), ("esc", "Cancel", "screen.close")), (), width),)
+        return (*run, ("^y", "Copy it", "screen.copy"), ("esc", "Cancel", "screen.close"))

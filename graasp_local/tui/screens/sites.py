@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.message import Message
 
-from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import sites_table
 from graasp_local.tui.remembered import recall
-from graasp_local.tui.screens.base import UiModal
-from graasp_local.tui.tones import Line, Tone, plain
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.screens.base import ListBox
 from graasp_local.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -25,24 +22,22 @@ if TYPE_CHECKING:
     from graasp_local.tui.trouble import Trouble
 
 
-class SitesScreen(UiModal[str]):
+class SitesScreen(ListBox[str]):
     """Returns the directory of the chosen site. Observes each site on its own thread."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,S", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,S", "close", show=False)]
+    headline = "Sites that were opened here"
+    enter = "Open"
 
+    @dataclass
     class Seen(Message):
         """One site and its current state, or why it cannot be observed."""
 
-        def __init__(self, directory: str, found: SiteView | Trouble) -> None:
-            super().__init__()
-            self.directory = directory
-            self.found = found
+        directory: str
+        found: SiteView | Trouble
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="box wide"):
-            yield Lines(lambda width: (plain("Sites that were opened here", Tone.STRONG),))
-            yield Rows()
-            yield Lines(self._keys, classes="keys")
+    def middle(self) -> ComposeResult:
+        yield Rows()
 
     def on_mount(self) -> None:
         # A site that was removed, or is on a disk that is not mounted, is hidden but not forgotten.
@@ -62,10 +57,6 @@ class SitesScreen(UiModal[str]):
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         self.dismiss(message.key)
 
-    def action_choose(self) -> None:
-        """What enter does on a row."""
-        self.query_one(Rows).action_choose()
-
     def _look(self, site: str) -> None:
         from graasp_local.tui.watching import Observer
 
@@ -76,6 +67,3 @@ class SitesScreen(UiModal[str]):
         home = os.environ.get("HOME", "")
         here, sites, found = self.ui.directory, tuple(self._sites), dict(self._found)
         self.query_one(Rows).show(lambda width: sites_table(sites, found, here, home))
-
-    def _keys(self, width: int) -> tuple[Line, ...]:
-        return (key_line((("enter", "Open", "screen.choose"), ("esc", "Cancel", "screen.close")), (), width),)

@@ -7,32 +7,31 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.widgets import Input
 
 from graasp_local.errors import sentences_of
 from graasp_local.planning.requests import Deploy
 from graasp_local.ports.live import AvailableVersions
 from graasp_local.tui import messages
-from graasp_local.tui.drawing.keys import key_line
+from graasp_local.tui.drawing.keys import KeyHint
 from graasp_local.tui.drawing.tables import versions_table
-from graasp_local.tui.screens.base import UiModal
-from graasp_local.tui.tones import Line, Tone, plain, wrapped
+from graasp_local.tui.screens.base import ListBox
 from graasp_local.tui.versions import offered
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
 
 
-class VersionsScreen(UiModal[None]):
+class VersionsScreen(ListBox[None]):
     """Typing narrows the list. Enter shows the plan; nothing is changed from here."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", show=False),
         Binding("down", "move(1)", show=False),
         Binding("up", "move(-1)", show=False),
         Binding("ctrl+t", "hold", show=False),
         Binding("slash", "type", show=False),
     ]
+    headline = "Deploy a version"
+    enter = "See the plan"
 
     def __init__(self, typed: str = "", *, hold: bool = False) -> None:
         super().__init__()
@@ -40,30 +39,27 @@ class VersionsScreen(UiModal[None]):
         self._found = AvailableVersions(())
         self._hold = hold
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
-            yield Lines(lambda width: (plain("Deploy a version", Tone.STRONG),))
-            yield Input(self._typed, placeholder="type a version, or choose one below", classes="gap")
-            yield Rows(field_above=None)
-            yield Lines(id="words", classes="keys")
-            yield Lines(self._keys, id="keys", classes="keys")
+    def middle(self) -> ComposeResult:
+        yield Input(self._typed, placeholder="type a version, or choose one below", classes="gap")
+        yield Rows(field_above=None)
+        yield Lines(id="words", classes="keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
-        self._say("Asking the engine and the registry …")
+        self.say("Asking the engine and the registry …")
         self._find()
 
     def on_versions_found(self, message: messages.VersionsFound) -> None:
         self._found = message.found
         view = self.ui.view
-        self._say(message.found.problem)
+        self.say(message.found.problem)
         self._narrow()
         if view is not None and not self.query_one(Input).value:
             self.query_one(Rows).select(view.version)
 
     def on_said(self, message: messages.Said) -> None:
         message.stop()
-        self._say(message.text)
+        self.say(message.text)
 
     def on_input_changed(self) -> None:
         self._narrow()
@@ -82,7 +78,7 @@ class VersionsScreen(UiModal[None]):
             rows.action_choose()
         else:
             typed = self.query_one(Input).value.strip()
-            self._say(f"“{typed}” is not a version: it needs three numbers, such as 2.13.1." if typed else "")
+            self.say(f"“{typed}” is not a version: it needs three numbers, such as 2.13.1." if typed else "")
 
     def action_move(self, by: int) -> None:
         self.query_one(Rows).action_move(by)
@@ -115,14 +111,6 @@ class VersionsScreen(UiModal[None]):
         except Exception as error:  # the person waits for an answer, whatever is wrong
             self.post_message(messages.Said(" ".join(sentences_of(error))))
 
-    def _say(self, words: str) -> None:
-        self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.QUIET) if words else ())
-
-    def _keys(self, width: int) -> tuple[Line, ...]:
-        hold = "Hold behind the gate: yes" if self._hold else "Hold behind the gate: no"
-        hints = (
-            ("enter", "See the plan", "screen.choose"),
-            ("^t", hold, "screen.hold"),
-            ("esc", "Cancel", "screen.close"),
-        )
-        return (key_line(hints, (), width),)
+    def hints(self) -> tuple[KeyHint, ...]:
+        plan, cancel = super().hints()
+        return (plan, ("^t", f"Hold behind the gate: {'yes' if self._hold else 'no'}", "screen.hold"), cancel)
