@@ -23,13 +23,12 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
-from graasp_local.tui.browser import SERVER_VARIABLE
+from graasp_local.tui.drawing.trouble import Trouble
 from graasp_local.tui.figures import clock_time
 from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.remembered import Remembered, recall, remember, remember_site
 from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.theme import DARK, LIGHT
-from graasp_local.tui.trouble import Trouble
 from graasp_local.tui.verbs_done import VerbActions
 from graasp_local.verbs import TABLE, shown_key
 from graasp_local.wording import plain_text
@@ -133,8 +132,11 @@ class GraaspApp(VerbActions, App[None]):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGHUP, signal.SIGTERM):
                 loop.add_signal_handler(number, self._leave_at_once)
-        if server := os.environ.get(SERVER_VARIABLE):
-            self.set_interval(_SERVER_SECONDS, lambda: self._leave_without(int(server)))
+        if "TEXTUAL_DRIVER" in os.environ:
+            from graasp_local.tui.serve import SERVER_VARIABLE
+
+            if server := os.environ.get(SERVER_VARIABLE):
+                self.set_interval(_SERVER_SECONDS, lambda: self._leave_without(int(server)))
         # First show what can be shown at once, then import and ask for the rest.
         self.call_after_refresh(self._begin_watching)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graasp_local.tui.drawing.keys import KeyHint
-from graasp_local.tui.trouble import Trouble, TroubleKind
+from graasp_local.tui.drawing.trouble import Trouble, TroubleKind
 from graasp_local.verbs import Effect, shown_key, verb
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
 from graasp_local.errors import ExitCode
-from graasp_local.tui.operation_run import OperationRun, now
+from graasp_local.tui.operation_run import OperationRun
 from graasp_local.tui.operation_view import OperationView, advanced, in_words
 from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING, plain_text
 
@@ -71,7 +72,7 @@ def told_lines(record: dict[str, Any], titles: dict[int, str]) -> tuple[str, ...
             return (f"  {mark} {titles.get(record['index'], record['name'])}  {record['seconds']:.2f} s",)
         case "operation-ended":
             problem = tuple(text for text in record["problem"] if text)
-            return (*problem, in_words(advanced(OperationView(), record, now())))
+            return (*problem, in_words(advanced(OperationView(), record, time.time())))
         case _:
             return ()
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from graasp_local.planning.requests import Request
     from graasp_local.ports.live import AvailableVersions, Usage
     from graasp_local.tui.drawing.month import LastDays
+    from graasp_local.tui.drawing.trouble import Trouble
     from graasp_local.tui.model import SiteView
-    from graasp_local.tui.trouble import Trouble
 
 
 class FromWatching(Message):

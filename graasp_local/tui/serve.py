@@ -23,12 +23,13 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 from graasp_local.errors import UsageError
-from graasp_local.tui.browser import SERVER_VARIABLE
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 COOKIE = "graasp_local_token"
+SERVER_VARIABLE = "_GRAASP_LOCAL_TUI_SERVER"
+"""The process that serves this UI to a browser. Not its parent's id alone: that process may end before the UI is up."""
 
 _TABS_END_SECONDS = 1.0
 _LONGEST_END_SECONDS = 1.7

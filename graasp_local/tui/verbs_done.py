@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from textual import work
 
 from graasp_local.errors import GraaspLocalError, sentences_of
-from graasp_local.tui.browser import has_browser
+from graasp_local.tui.drawing.trouble import TroubleKind
 from graasp_local.tui.theme import DARK, LIGHT
-from graasp_local.tui.trouble import TroubleKind
 from graasp_local.verbs import Effect, verb
 
 if TYPE_CHECKING:
@@ -335,3 +334,12 @@ class VerbActions:
         with self._ui.suspend():
             terminal.run(command)
         self._ui.refresh(layout=True)
+
+
+def has_browser(environment: Mapping[str, str], platform: str) -> bool:
+    """True on a desktop and when the UI itself runs in a browser; over ssh a text browser would garble the UI. Pure."""
+    if "TEXTUAL_DRIVER" in environment:
+        return True
+    if "SSH_CONNECTION" in environment and "DISPLAY" not in environment:
+        return False
+    return platform == "darwin" or "DISPLAY" in environment or "WAYLAND_DISPLAY" in environment

@@ -31,9 +31,9 @@ from graasp_local.ports.live import LiveEngine, Stream, Usage
 from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
 from graasp_local.tui.drawing.month import DAYS, LastDays
+from graasp_local.tui.drawing.trouble import Trouble, TroubleKind
 from graasp_local.tui.model import Reception, SiteView, site_view
 from graasp_local.tui.ports import Access
-from graasp_local.tui.trouble import Trouble, TroubleKind
 
 _RETRY_SECONDS = 2.0
 _BURST_SECONDS = 0.08

@@ -30,6 +30,7 @@ from graasp_local.tui import leaving
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.closely import CloseLook
 from graasp_local.tui.drawing.progress import Closely, closely_lines
+from graasp_local.tui.drawing.trouble import TroubleKind
 from graasp_local.tui.log_model import LogLine
 from graasp_local.tui.messages import OperationElsewhere
 from graasp_local.tui.operation_run import OperationRun
@@ -41,7 +42,6 @@ from graasp_local.tui.screens.operation import OperationScreen
 from graasp_local.tui.screens.plan import PlanScreen
 from graasp_local.tui.serve import check_address, is_allowed, serve
 from graasp_local.tui.tones import text_of
-from graasp_local.tui.trouble import TroubleKind
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect

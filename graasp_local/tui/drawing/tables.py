@@ -10,9 +10,9 @@ from msgspec import Struct
 from graasp_local.planning.states import InfraState
 from graasp_local.tui.drawing.month import outcome_in_words, sign_of
 from graasp_local.tui.drawing.site import meaning
+from graasp_local.tui.drawing.trouble import Trouble, TroubleKind
 from graasp_local.tui.figures import age, ago_of, bars, moment, size, zone
 from graasp_local.tui.tones import Line, Piece, Tone, padded, right
-from graasp_local.tui.trouble import Trouble, TroubleKind
 from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:

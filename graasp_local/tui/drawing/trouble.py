@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+from msgspec import Struct
+
 from graasp_local.tui.figures import clock_time
-from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
-from graasp_local.tui.trouble import Trouble, TroubleKind
+from graasp_local.tui.tones import Line, Piece, Tone, paragraphs, plain
+
+
+class TroubleKind(StrEnum):
+    """Why there is no dashboard."""
+
+    NO_SITE = "no-site"
+    SETTINGS = "settings"
+    ENGINE = "engine"
+
+
+class Trouble(Struct, frozen=True):
+    """Why the dashboard cannot be shown, with an explanation in sentences."""
+
+    kind: TroubleKind
+    sentences: tuple[str, ...]
+
 
 _HEADLINES = {
     TroubleKind.NO_SITE: "There is no site here yet",
@@ -21,10 +40,7 @@ def trouble_lines(
     `seen_at` is when the site was last observed, if that is still shown below.
     """
     lines: list[Line] = [(), plain(f"✗ {_HEADLINES[trouble.kind]}", Tone.BAD), ()]
-    room = min(width, 76)
-    for sentence in trouble.sentences:
-        lines += wrapped(sentence, room)
-    lines.append(())
+    lines += [*paragraphs(trouble.sentences, min(width, 76)), ()]
     match trouble.kind:
         case TroubleKind.NO_SITE if not read_only:
             lines.append(

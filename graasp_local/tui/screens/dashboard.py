@@ -12,12 +12,10 @@ from textual.containers import Vertical
 from graasp_local.tui.drawing import site as draw
 from graasp_local.tui.drawing.month import month_lines
 from graasp_local.tui.drawing.tables import Table, services_table
-from graasp_local.tui.drawing.trouble import trouble_lines
+from graasp_local.tui.drawing.trouble import TroubleKind, trouble_lines
 from graasp_local.tui.hints import LAST, dashboard_hints, log_hints
 from graasp_local.tui.screens.base import UiScreen
-from graasp_local.tui.trouble import TroubleKind
-from graasp_local.tui.widgets.keybar import KeyBar
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import work
@@ -23,24 +24,20 @@ from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.operation import OperationScreen
 from graasp_local.tui.tones import Tone, plain
 from graasp_local.tui.watching import JournalFollower
-from graasp_local.tui.widgets.keybar import KeyBar
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
 
 
 class HistoryScreen(UiScreen):
     """Read from the site's journal."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "app.back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.back", show=False)]
 
+    @dataclass
     class Read(Message):
         """The operations in the journal."""
 
-        def __init__(self, operations: tuple[OperationRecord, ...]) -> None:
-            super().__init__()
-            self.operations = operations
+        operations: tuple[OperationRecord, ...]
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from graasp_local.tui.hints import LAST, log_hints
 from graasp_local.tui.screens.base import UiScreen
-from graasp_local.tui.widgets.keybar import KeyBar
+from graasp_local.tui.widgets.lines import KeyBar
 from graasp_local.tui.widgets.log_panel import LogPanel
 from graasp_local.tui.widgets.logs import LogView
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -16,12 +18,10 @@ from graasp_local.tui.drawing.operation import ending_lines, operation_title, ou
 from graasp_local.tui.drawing.progress import Closely, Usual, closed_line, closely_lines, usual_seconds
 from graasp_local.tui.drawing.site import strip_lines
 from graasp_local.tui.hints import LAST, ending_hints, operation_hints
-from graasp_local.tui.operation_run import now
 from graasp_local.tui.operation_view import OperationView, Progress, StepView
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.confirm import Confirm
-from graasp_local.tui.widgets.keybar import KeyBar
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.tui.widgets.traffic_pane import HEIGHT, TrafficPane
 
@@ -52,19 +52,17 @@ class OperationScreen(UiScreen):
         self._usual: dict[str, Usual] = {}
         self._is_gone = threading.Event()
 
+    @dataclass
     class Seen(Message):
         """What was found out about the running step."""
 
-        def __init__(self, closely: Closely) -> None:
-            super().__init__()
-            self.closely = closely
+        closely: Closely
 
+    @dataclass
     class UsualRead(Message):
         """How long the steps usually take here."""
 
-        def __init__(self, usual: dict[str, Usual]) -> None:
-            super().__init__()
-            self.usual = usual
+        usual: dict[str, Usual]
 
     @property
     def operation(self) -> OperationView | None:
@@ -176,7 +174,7 @@ class OperationScreen(UiScreen):
             self._draw()
 
     def _draw(self) -> None:
-        operation, view, at = self.operation, self.ui.view, now()
+        operation, view, at = self.operation, self.ui.view, time.time()
         if operation is None:
             return
         live = operation if self._past is None else None

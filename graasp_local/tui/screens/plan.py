@@ -12,16 +12,24 @@ from textual.binding import Binding, BindingType
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import sentences_of
 from graasp_local.planning.plan import Strategy
-from graasp_local.planning.requests import Deploy, Request, Rollback
+from graasp_local.planning.requests import (
+    ChangeState,
+    Deploy,
+    Request,
+    Restore,
+    Resume,
+    Rollback,
+    Rotate,
+    Scale,
+    UpgradeDatabase,
+)
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.operation import plan_head, plan_table, refusal_lines
-from graasp_local.tui.headline import headline
 from graasp_local.tui.model import Reception
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.confirm import ConfirmByName
 from graasp_local.tui.tones import Line, Tone, plain
-from graasp_local.tui.widgets.keybar import KeyBar
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
 
 
@@ -173,3 +181,22 @@ class PlanScreen(UiScreen):
         other = (("a", "Without closing the site", "screen.other_way"),) if self._alternative is not None else ()
         leave = ("n", "Cancel", "screen.leave") if ready else ("esc", "Back", "screen.leave")
         self.query_one(KeyBar).show_keys((*go, *other, leave, ("j k", "Scroll", "")) if ready else (leave,), ())
+
+
+def headline(request: Request) -> str:
+    """The request as a heading. Pure."""
+    match request:
+        case ChangeState(state=state):
+            return f"Change the state to {state}"
+        case Deploy(version=version, hold=hold, strategy=strategy):
+            held = " and hold it behind the gate" if hold else ""
+            how = " without closing the site" if strategy is Strategy.ROLLING else ""
+            return f"Deploy {version}{held}{how}"
+        case Resume():
+            return "Finish what was left unfinished"
+        case Rollback(discard_written_since=discard):
+            return "Undo the last deployment" + (" and discard what was written since" if discard else "")
+        case Restore(backup=backup):
+            return f"Restore the backup {backup}"
+        case UpgradeDatabase() | Rotate() | Scale():
+            return request.command

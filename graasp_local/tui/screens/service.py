@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -17,8 +18,7 @@ from graasp_local.tui.drawing.tables import Row, Table
 from graasp_local.tui.hints import BACK, LAST, hint
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.tones import Line, Piece, Tone, plain
-from graasp_local.tui.widgets.keybar import KeyBar
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ class ServiceScreen(UiScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,D", "app.back", show=False)]
 
+    @dataclass
     class Seen(Message):
         """What was found out about the container; None if the service no longer has one."""
 
-        def __init__(self, detail: ContainerDetail | None) -> None:
-            super().__init__()
-            self.detail = detail
+        detail: ContainerDetail | None
 
     def __init__(self, service: str) -> None:
         super().__init__()

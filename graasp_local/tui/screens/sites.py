@@ -18,8 +18,8 @@ from graasp_local.tui.screens.base import ListBox
 from graasp_local.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
+    from graasp_local.tui.drawing.trouble import Trouble
     from graasp_local.tui.model import SiteView
-    from graasp_local.tui.trouble import Trouble
 
 
 class SitesScreen(ListBox[str]):

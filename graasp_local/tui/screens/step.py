@@ -13,8 +13,7 @@ from graasp_local.tui.operation_view import OperationView, StepView
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.operation import OperationSource
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
-from graasp_local.tui.widgets.keybar import KeyBar
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.logs import LogView
 
 

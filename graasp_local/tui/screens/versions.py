@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import work
@@ -11,14 +12,14 @@ from textual.widgets import Input
 
 from graasp_local.errors import sentences_of
 from graasp_local.planning.requests import Deploy
-from graasp_local.ports.live import AvailableVersions
+from graasp_local.ports.live import AvailableVersion, AvailableVersions
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.keys import KeyHint
 from graasp_local.tui.drawing.tables import versions_table
 from graasp_local.tui.screens.base import ListBox
-from graasp_local.tui.versions import offered
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
+from graasp_local.version import Version
 
 
 class VersionsScreen(ListBox[None]):
@@ -114,3 +115,19 @@ class VersionsScreen(ListBox[None]):
     def hints(self) -> tuple[KeyHint, ...]:
         plan, cancel = super().hints()
         return (plan, ("^t", f"Hold behind the gate: {'yes' if self._hold else 'no'}", "screen.hold"), cancel)
+
+
+def offered(found: Sequence[AvailableVersion], text: str) -> tuple[AvailableVersion, ...]:
+    """The versions that contain the text, an exact match first: enter takes the first one. Pure.
+
+    A complete version that is not among them is offered too, although neither this machine nor the registry has it.
+    """
+    typed = text.strip()
+    needle = typed.removeprefix("v").casefold()
+    matching = tuple(entry for entry in found if needle in str(entry.version).casefold())
+    exact = Version.parse_or_none(typed)
+    if exact is None:
+        return matching
+    same = tuple(entry for entry in matching if entry.version == exact)
+    others = tuple(entry for entry in matching if entry.version != exact)
+    return (*(same or (AvailableVersion(exact, local=False, published=False),)), *others)

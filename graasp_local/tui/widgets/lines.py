@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -11,6 +11,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from graasp_local.tui.drawing.keys import KeyHint, key_line
 from graasp_local.tui.tones import Line, Tone, fitted, width_of
 from graasp_local.wording import plain_line
 
@@ -68,3 +69,13 @@ class Lines(Toned):
         if width != self._drawn_width:
             self._drawn, self._drawn_width = self._drawing(width), width
         return self._drawn
+
+
+class KeyBar(Lines):
+    """The foot of a screen: the keys that work here, each of which can be clicked.
+
+    If it is narrow, hints are dropped; those of `last` always stay.
+    """
+
+    def show_keys(self, hints: Sequence[KeyHint], last: Sequence[KeyHint]) -> None:
+        self.show(lambda width: (key_line(hints, last, width),))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -50,7 +49,6 @@ class LogPanel(Vertical):
         Binding("right_square_bracket", "range(1)", show=False),
     ]
 
-    @dataclass
     class Arrived(Message):
         """Lines are waiting; at most one of these messages is pending at a time."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -45,13 +46,12 @@ class LogView(Toned, ScrollView, can_focus=True):
     class Changed(Message):
         """Following, pausing, the focus or the number of lines has changed."""
 
+    @dataclass
     class Chosen(Message):
         """The user has turned times or wrapped lines on or off."""
 
-        def __init__(self, *, times: bool, wraps: bool) -> None:
-            super().__init__()
-            self.times = times
-            self.wraps = wraps
+        times: bool
+        wraps: bool
 
     def __init__(self, *, id: str | None = None, with_names: bool = True) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from rich.segment import Segment
@@ -42,14 +43,13 @@ class Rows(Toned, ScrollView, can_focus=True):
         Binding("escape", "close_filter", show=False),
     ]
 
+    @dataclass
     class Highlighted(Message):
         """The cursor is now on this row; `by_person` if a key or the mouse put it there."""
 
-        def __init__(self, rows: Rows, key: str, by_person: bool = True) -> None:
-            super().__init__()
-            self.rows = rows
-            self.key = key
-            self.by_person = by_person
+        rows: Rows
+        key: str
+        by_person: bool = True
 
         @property
         def control(self) -> Rows:
