@@ -76,10 +76,10 @@ def _print_list(operations: tuple[OperationRecord, ...]) -> None:
         [
             (
                 record.operation,
-                record.outcome or "killed",
+                record.ending,
                 _seconds(record.seconds),
                 _seconds(record.downtime_seconds),
-                _forecast(record),
+                record.forecast_in_words,
                 record.state,
             )
             for record in reversed(operations)
@@ -91,21 +91,17 @@ def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}"
 
 
-def _forecast(record: OperationRecord) -> str:
-    return record.forecast.in_words() if record.forecast and record.forecast.high else ""
-
-
 def _print_one(record: OperationRecord, file: Path) -> None:
     from graasp_local.journal.read import output_of
 
-    say(f"{record.operation}: {record.outcome or 'killed'}, {record.state}")
+    say(f"{record.operation}: {record.ending}, {record.state}")
     say(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
     for step, title in zip(record.steps, record.titles, strict=False):
         say(f"  {'✓' if step['outcome'] == 'done' else '✗'} {title}  {step['seconds']:.2f} s")
     if record.seconds is not None:
         say(f"  Total  {_seconds(record.seconds)} s")
     if record.downtime_seconds is not None:
-        forecast = f" (forecast: {_forecast(record)})" if _forecast(record) else ""
+        forecast = f" (forecast: {record.forecast_in_words})" if record.forecast_in_words else ""
         say(f"  The site was closed for {_seconds(record.downtime_seconds)} s{forecast}")
     for line in output_of(file):
         say(f"      {line}")

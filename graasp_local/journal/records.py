@@ -6,6 +6,7 @@ Decides nothing about the current state of the site.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,24 @@ class OperationRecord(Struct, frozen=True):
     """The restore that it carried out or undid."""
 
     @property
+    def began(self) -> float:
+        """In seconds since 1970; 0 if its file does not say it in a form that can be read."""
+        try:
+            return datetime.fromisoformat(self.at).timestamp()
+        except ValueError:
+            return 0.0
+
+    @property
+    def ending(self) -> str:
+        """How it ended: what never ended was killed."""
+        return self.outcome or "killed"
+
+    @property
+    def forecast_in_words(self) -> str:
+        """Empty if it was not expected to close the site."""
+        return self.forecast.in_words() if self.forecast and self.forecast.high else ""
+
+    @property
     def is_deployment(self) -> bool:
         return self.version is not None
 
@@ -156,7 +175,7 @@ class OperationRecord(Struct, frozen=True):
             "command": self.command,
             "request": as_record(self.request) if self.request else None,
             "version": self.version,
-            "outcome": self.outcome or "killed",
+            "outcome": self.ending,
             "state": self.state,
             "downtime_seconds": self.downtime_seconds,
             "forecast": self.forecast.as_json() if self.forecast else None,

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from graasp_local.errors import ConfigurationError, GraaspLocalError
 from graasp_local.files import json_in
 from graasp_local.journal.closings import closings, seconds_within
 from graasp_local.journal.read import in_current_words, read_recent, read_since
-from graasp_local.journal.records import OperationRecord
 from graasp_local.journal.status import with_its_state
 from graasp_local.journal.write import operation_number
 from graasp_local.lock import Holder, current_holder
@@ -171,13 +169,9 @@ def last_days(site: Site, gate: Gate, now: float) -> LastDays:
     deployments = tuple(
         operation
         for operation in with_its_state(operations, current_holder(site.lock_file))
-        if operation.is_deployment and operation.touched and _began(operation) >= begin
+        if operation.is_deployment and operation.touched and operation.began >= begin
     )
     return LastDays(now, now - max(begin, heard), sum(shares), len(shares), deployments)
-
-
-def _began(operation: OperationRecord) -> float:
-    return datetime.fromisoformat(operation.at).timestamp()
 
 
 def read_usage(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graasp_local.journal.status import UNDER_WAY
-from graasp_local.tui.drawing.month import outcome_in_words
+from graasp_local.tui.drawing.month import ending_of
 from graasp_local.tui.figures import ago_of, local_moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
 from graasp_local.wording import seconds_in_words
@@ -24,7 +24,7 @@ def earlier_lines(
     """`before` is the last successful operation of the same kind before it, if there is one."""
     lines: list[Line] = [*wrapped(operation.command, width, Tone.STRONG, "  ")]
     lines.append(plain(f"{local_moment(operation.at)}, {ago_of(operation.at, now)}", Tone.QUIET))
-    lines.append(plain(f"{outcome_in_words(operation.outcome)}{_took(operation)}{_closed(operation)}"))
+    lines.append(plain(f"{ending_of(operation)}{_took(operation)}{_closed(operation)}"))
     for sentence in filter(None, operation.problem):
         lines += wrapped(sentence, width, Tone.BAD if sentence == operation.problem[0] else Tone.PLAIN, "  ")
     lines += [(), plain("Timeline", Tone.QUIET), *_timeline(operation, width)]

@@ -39,14 +39,14 @@ class LastDays(Struct, frozen=True):
     """Those that changed the site, oldest first."""
 
 
-def sign_of(outcome: str | None) -> tuple[str, Tone]:
+def sign_of(operation: OperationRecord) -> tuple[str, Tone]:
     """How an operation ended, as one character."""
-    return _SIGNS.get(outcome or "killed", ("✗", Tone.BAD))
+    return _SIGNS.get(operation.ending, ("✗", Tone.BAD))
 
 
-def outcome_in_words(outcome: str | None) -> str:
+def ending_of(operation: OperationRecord) -> str:
     """How an operation ended, in words."""
-    return (outcome or "killed").replace("-", " ")
+    return operation.ending.replace("-", " ")
 
 
 def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
@@ -77,8 +77,8 @@ def _days_line(days: LastDays, width: int) -> Line:
     each = max(1, (width - len(first) - len(last)) // DAYS)
     signs: dict[int, list[tuple[str, Tone]]] = {}
     for deployment in days.deployments:
-        day = min(DAYS - 1, max(0, int((_at(deployment) - begin) / _DAY)))
-        signs.setdefault(day, []).append(sign_of(deployment.outcome))
+        day = min(DAYS - 1, max(0, int((deployment.began - begin) / _DAY)))
+        signs.setdefault(day, []).append(sign_of(deployment))
     line: list[Piece] = [Piece(first, Tone.QUIET)]
     for day in range(DAYS):
         shown = signs.get(day, [])[-each:]
@@ -91,22 +91,18 @@ def _newest(days: LastDays, width: int) -> Line:
     """Version, seconds closed and outcome of as many deployments as fit, the newest at the right."""
     line: Line = ()
     for deployment in reversed(days.deployments):
-        sign, tone = sign_of(deployment.outcome)
+        sign, tone = sign_of(deployment)
         seconds = deployment.downtime_seconds
         closed = "" if seconds is None else f", closed {seconds_in_words(seconds)}" if seconds else ", not closed"
         told: Line = (
             Piece(f"{sign} ", tone),
             Piece(deployment.version or "", Tone.STRONG),
-            Piece(f" {outcome_in_words(deployment.outcome)}{closed}, {ago_of(deployment.at, days.now)}   ", Tone.QUIET),
+            Piece(f" {ending_of(deployment)}{closed}, {ago_of(deployment.at, days.now)}   ", Tone.QUIET),
         )
         if width_of((*told, *line)) > width - len(_MORE):
             return (Piece(_MORE, Tone.QUIET), *line)
         line = (*told, *line)
     return line
-
-
-def _at(operation: OperationRecord) -> float:
-    return datetime.fromisoformat(operation.at).timestamp()
 
 
 def _local(at: float) -> datetime:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from graasp_local.journal.closings import closings, ongoing
 from graasp_local.planning.states import Gate, ServiceGroup
+from graasp_local.tui.drawing.month import ending_of
 from graasp_local.tui.figures import age, ago
 from graasp_local.tui.tones import Line, Piece, Tone, fitted
 from graasp_local.verbs import shown_key, verb
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from graasp_local.tui.model import SiteView
 
 _ENDED_WELL = ("done", "held", "nothing-to-do", "refused")
-_HOW = {"rolled-back": "rolled back", "failed": "failed", "interrupted": "interrupted", "killed": "killed"}
 
 
 def standing_lines(view: SiteView, now: float, width: int) -> tuple[Line, ...]:
@@ -58,13 +57,13 @@ def _last(view: SiteView, now: float) -> Line:
     last = next((operation for operation in reversed(view.operations) if operation.outcome != "nothing-to-do"), None)
     if last is None or last.outcome in _ENDED_WELL:
         return ()
-    outcome = last.outcome or "killed"
+    went_back = last.outcome == "rolled-back"
     closed = f", closed for {seconds_in_words(last.downtime_seconds)}" if last.downtime_seconds else ""
     where = "" if last.touched else ", nothing was changed"
     return (
-        Piece("↺ " if outcome == "rolled-back" else "✗ ", Tone.BUSY if outcome == "rolled-back" else Tone.BAD),
+        Piece("↺ ", Tone.BUSY) if went_back else Piece("✗ ", Tone.BAD),
         Piece(_subject(last), Tone.STRONG),
-        Piece(f" {_HOW.get(outcome, outcome)} {ago(now - _ended(last))}{closed}{where}  "),
+        Piece(f" {ending_of(last)} {ago(now - _ended(last))}{closed}{where}  "),
         *_key("history", "history"),
     )
 
@@ -84,16 +83,9 @@ def _key(name: str, words: str) -> Line:
     return (Piece(shown_key(row.key), Tone.KEY, action), Piece(f" {words}" if words else "", Tone.PLAIN, action))
 
 
-def _began(operation: OperationRecord) -> float:
-    try:
-        return datetime.fromisoformat(operation.at).timestamp()
-    except ValueError:
-        return 0.0
-
-
 def _ended(operation: OperationRecord) -> float:
     """When it ended; for a killed operation, when the last step that ended did so."""
     seconds = (
         operation.seconds if operation.seconds is not None else sum(float(step["seconds"]) for step in operation.steps)
     )
-    return _began(operation) + seconds
+    return operation.began + seconds

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from graasp_local.planning.states import InfraState
-from graasp_local.tui.drawing.month import outcome_in_words, sign_of
+from graasp_local.tui.drawing.month import ending_of, sign_of
 from graasp_local.tui.drawing.site import meaning
 from graasp_local.tui.drawing.trouble import Trouble, TroubleKind
 from graasp_local.tui.figures import age, ago_of, bars, moment, size, zone
@@ -49,6 +49,13 @@ _LEAST_NAME = 6
 _TONE_OF_MARK = {"✓": Tone.OK, "·": Tone.QUIET, "✗": Tone.BAD, "…": Tone.BUSY}
 
 
+def _heading(heads: Sequence[str], widths: Sequence[int], at_right: Sequence[str] = ()) -> Line:
+    return tuple(
+        Piece(right(head, width) if head in at_right else padded(head, width), Tone.QUIET)
+        for head, width in zip(heads, widths, strict=True)
+    )
+
+
 def services_table(
     services: Sequence[Service],
     readings: Mapping[str, Reading],
@@ -74,10 +81,7 @@ def services_table(
     up_width, memory_width, memory_bars = 8 - given, 8 - given, bars_width - given
     columns = (15, 2, name_width, 10, tag_width - given, up_width, 3, 6, bars_width + 1, memory_width, memory_bars + 1)
     heads = ("GROUP", "", "SERVICE", "STATUS", "IMAGE", "UP", "↻", "CPU", "", "MEMORY", "")
-    heading = tuple(
-        Piece(right(head, w) if head in ("↻", "CPU", "MEMORY") else padded(head, w), Tone.QUIET)
-        for head, w in zip(heads, columns, strict=True)
-    )
+    heading = _heading(heads, columns, at_right=("↻", "CPU", "MEMORY"))
     rows, before = [], None
     for service in services:
         group = service.observed.group
@@ -138,8 +142,7 @@ def backups_table(found: Sequence[Manifest], now: float, width: int) -> Table:
     """Newest first: when each was taken, its version and size, and before which deployment."""
     since_width = 14 if width >= 90 else 0
     columns = (14 + since_width, 14, 10)
-    heads = (f"TAKEN ({zone()})", "VERSION", "SIZE")
-    heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
+    heading = _heading((f"TAKEN ({zone()})", "VERSION", "SIZE"), columns)
     rows = []
     for manifest in found:
         before = f"before the deployment of {manifest.before}" if manifest.before else ""
@@ -177,24 +180,19 @@ def history_table(operations: Sequence[OperationRecord], now: float, width: int)
     )
     rows = []
     for operation in reversed(operations):
-        outcome = outcome_in_words(operation.outcome)
-        mark, tone = sign_of(operation.outcome)
+        mark, tone = sign_of(operation)
         line = (
             Piece(padded(moment(operation.at), 14)),
             *((Piece(padded(ago_of(operation.at, now), when_width - 14), Tone.QUIET),) if when_width > 14 else ()),
             Piece(padded(operation.command.removeprefix("graasp-local "), columns[1] - 1) + " ", Tone.STRONG),
-            Piece(padded(f"{mark} {outcome}", columns[2]), tone),
+            Piece(padded(f"{mark} {ending_of(operation)}", columns[2]), tone),
             Piece(right(_seconds(operation.seconds), columns[3] - 2) + "  "),
             Piece(right(_seconds(operation.downtime_seconds), columns[4] - 2) + "  "),
-            Piece(padded(_forecast(operation), columns[5]) if forecast_width else "", Tone.QUIET),
+            Piece(padded(operation.forecast_in_words, columns[5]) if forecast_width else "", Tone.QUIET),
             Piece(padded(operation.state, columns[6]) if state_width else "", Tone.QUIET),
         )
         rows.append(Row(operation.operation, line, f"{operation.version} {operation.state}"))
     return Table(heading, tuple(rows))
-
-
-def _forecast(operation: OperationRecord) -> str:
-    return operation.forecast.in_words() if operation.forecast and operation.forecast.high else ""
 
 
 def _seconds(seconds: float | None) -> str:
@@ -203,10 +201,8 @@ def _seconds(seconds: float | None) -> str:
 
 def sites_table(sites: Sequence[str], found: Mapping[str, SiteView | Trouble], here: str, home: str) -> Table:
     """Each site with its state and version, or why there are none, as far as known. `home` is written as ~."""
-    columns = (18, 16, 14)
-    heads = ("  SITE", "STATE", "VERSION")
-    heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
-    heading = (*heading, Piece("DIRECTORY", Tone.QUIET))
+    columns = (18, 16, 14, 9)
+    heading = _heading(("  SITE", "STATE", "VERSION", "DIRECTORY"), columns)
     rows = []
     for site in sites:
         told = found.get(site)

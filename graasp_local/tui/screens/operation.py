@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar, Literal
 
 from textual import work
@@ -122,7 +121,7 @@ class OperationScreen(UiScreen):
         began = self.operation.began if self.operation is not None else 0.0
         operations = read_operations(self.ui.access.site().journal_directory, _OPERATIONS_FOR_WHAT_IS_USUAL)
         # This operation must not be compared with itself.
-        earlier = [each for each in operations if datetime.fromisoformat(each.at).timestamp() < began]
+        earlier = [each for each in operations if each.began < began]
         self.post_message(self.UsualRead(usual_seconds(seconds_by_step(earlier))))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="closely")
