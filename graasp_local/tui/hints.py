@@ -30,25 +30,26 @@ def dashboard_hints(
     *,
     read_only: bool,
 ) -> tuple[KeyHint, ...]:
-    """For the dashboard: what can be done with the site now, then with the selected service."""
+    """For the dashboard: what can be done with the site now, then with the selected service.
+
+    `operation` is the one that is running.
+    """
     if trouble is not None:
         names = ["init"] if trouble.kind is TroubleKind.NO_SITE else []
         return tuple(hint(name) for name in _allowed([*names, "status"], read_only=read_only))
     if view is None:
         return ()
-    under_way = operation is not None and not operation.is_over
     unfinished = ["resume"] if view.unfinished is not None else []
     unfinished += ["rollback"] if view.unfinished is not None and view.unfinished.can_be_undone else []
     last = view.last_deployment
     undo = ["rollback"] if last is not None and last.can_be_undone and not unfinished else []
-    names = ["watch"] if under_way else [*unfinished, "deploy", "apply", *undo]
+    names = ["watch"] if operation else [*unfinished, "deploy", "apply", *undo]
     names += ["logs", "history", "details"]
     service = view.service(selected)
     if service is not None and service.runs:
-        names += ["shell"] if under_way else ["shell", "restart"]
-    names += (
-        ["bypass", "maintenance-page", "theme"] if under_way else ["restore", "bypass", "maintenance-page", "theme"]
-    )
+        names += ["shell"] if operation else ["shell", "restart"]
+    names += [] if operation else ["restore"]
+    names += ["bypass", "maintenance-page", "theme"]
     return tuple(hint(name) for name in _allowed(names, read_only=read_only))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from graasp_local.backup.manifest import Manifest
     from graasp_local.planning.requests import Request
     from graasp_local.tui.app import GraaspApp
+    from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
+
+
+_WITHOUT_A_SITE = frozenset({"init", "status", "watch", "sites", "theme", "help", "quit"})
+"""What can be done before the site was observed."""
 
 
 class VerbActions:
@@ -38,12 +43,21 @@ class VerbActions:
         if row.effect is Effect.CHANGES and not self._may_change():
             return
         do = getattr(self, f"do_{name.replace('-', '_')}", None)
-        if do is not None:
-            do()
-            return
-        from graasp_local.tui.screens.in_terminal import InTerminalScreen
+        if do is None:
+            from graasp_local.tui.screens.in_terminal import InTerminalScreen
 
-        self._ui.push_screen(InTerminalScreen(row))
+            self._ui.push_screen(InTerminalScreen(row))
+        elif name in _WITHOUT_A_SITE or self._seen():
+            do()
+
+    def ask(self, question: Confirm | ConfirmByName, on_yes: Callable[[], object]) -> None:
+        """Show the question; do this only if the answer is yes."""
+
+        def act_if(yes: bool | None) -> None:
+            if yes:
+                on_yes()
+
+        self._ui.push_screen(question, act_if)
 
     def run_in_terminal(self, name: str, arguments: Sequence[str]) -> None:
         """Run a command-line verb on this site, with the terminal to itself."""
@@ -82,37 +96,36 @@ class VerbActions:
         question = Confirm(
             "Create a new site", (f"Writes {where}/.env with generated secrets; starts nothing.",), "Create it"
         )
-        self._ui.push_screen(question, self._init_if)
-
-    def do_plan(self) -> None:
-        self.do_apply()
+        self.ask(question, self._init)
 
     def do_apply(self) -> None:
         from graasp_local.tui.screens.state import StateScreen
 
-        if self._seen():
-            self._ui.push_screen(StateScreen())
+        self._ui.push_screen(StateScreen())
 
-    def do_deploy(self) -> None:
-        self.do_versions()
+    do_plan = do_apply
+
+    def do_versions(self) -> None:
+        from graasp_local.tui.screens.versions import VersionsScreen
+
+        self._ui.push_screen(VersionsScreen())
+
+    do_deploy = do_versions
 
     def do_resume(self) -> None:
         from graasp_local.planning.requests import Resume
 
-        if self._seen():
-            self._ui.plan(Resume())
+        self._ui.plan(Resume())
 
     def do_rollback(self) -> None:
         from graasp_local.planning.requests import Rollback
 
-        if self._seen():
-            self._ui.plan(Rollback())
+        self._ui.plan(Rollback())
 
     def do_restore(self) -> None:
         from graasp_local.tui.screens.backups import BackupsScreen
 
-        if self._seen():
-            self._ui.push_screen(BackupsScreen(), self._ask_before_restoring)
+        self._ui.push_screen(BackupsScreen(), self._ask_before_restoring)
 
     def _ask_before_restoring(self, backup: Manifest | None) -> None:
         """A backup replaces the site's data: ask for the site's name first; the plan then still needs confirmation."""
@@ -128,18 +141,9 @@ class VerbActions:
             "The current data is kept under another name until the next deployment.",
         )
 
-        def restore_if(typed: bool | None) -> None:
-            if typed:
-                self._ui.plan(Restore(backup.name, replace_what_is_there=True))
-
+        request = Restore(backup.name, replace_what_is_there=True)
         question = ConfirmByName("Restoring replaces the site's current data", said, self._ui.view.project)
-        self._ui.push_screen(question, restore_if)
-
-    def do_versions(self) -> None:
-        from graasp_local.tui.screens.versions import VersionsScreen
-
-        if self._seen():
-            self._ui.push_screen(VersionsScreen())
+        self.ask(question, lambda: self._ui.plan(request))
 
     def choose_again(self, refused: Request) -> None:
         """After a refusal, reopen the list that the request was chosen from, if there was one."""
@@ -150,38 +154,34 @@ class VerbActions:
             case Deploy(version=version, hold=hold):
                 self._ui.push_screen(VersionsScreen(version, hold=hold))
             case ChangeState():
-                self.do_apply()
+                self.action_verb("apply")
             case Restore():
-                self.do_restore()
+                self.action_verb("restore")
             case _:
                 return
 
     def do_history(self) -> None:
         from graasp_local.tui.screens.history import HistoryScreen
 
-        if self._seen():
-            self._ui.push_screen(HistoryScreen())
+        self._ui.push_screen(HistoryScreen())
 
     def do_logs(self) -> None:
         from graasp_local.tui.screens.logs import LogsScreen
 
-        if self._seen():
-            self._ui.push_screen(LogsScreen(self._ui.selected_service))
+        self._ui.push_screen(LogsScreen(self._ui.selected_service))
 
     def do_bypass(self) -> None:
         from graasp_local.tui.screens.bypass import BypassScreen
 
-        if self._seen():
-            self._ui.push_screen(BypassScreen())
+        self._ui.push_screen(BypassScreen())
 
     def do_maintenance_page(self) -> None:
         from graasp_local.tui.screens.page import PageScreen
 
-        if self._seen():
-            self._ui.push_screen(PageScreen())
+        self._ui.push_screen(PageScreen())
 
     def do_open(self) -> None:
-        if self._seen() and self._ui.view is not None:
+        if self._ui.view is not None:
             self.open_address(self._ui.view.url)
 
     def open_address(self, address: str) -> None:
@@ -195,7 +195,7 @@ class VerbActions:
 
     def do_shell(self) -> None:
         service = self._ui.selected_service
-        if not self._seen() or service is None:
+        if service is None:
             return
         if self._ui.terminal is None:
             self._ui.notify(
@@ -207,12 +207,12 @@ class VerbActions:
     def do_details(self) -> None:
         from graasp_local.tui.screens.service import ServiceScreen
 
-        if self._seen() and self._ui.selected_service is not None:
+        if self._ui.selected_service is not None:
             self._ui.push_screen(ServiceScreen(self._ui.selected_service))
 
     def do_restart(self) -> None:
         service = self._ui.selected_service
-        if not self._seen() or service is None:
+        if service is None:
             return
         if self._ui.is_under_way:
             self._ui.notify("An operation is running, and it starts and stops services itself.", severity="warning")
@@ -223,15 +223,7 @@ class VerbActions:
             f"$ graasp-local compose -- restart {service}",
             f"{service} is off until it has started again; the gate stays as it is.",
         )
-
-        def restart_if(yes: bool | None) -> None:
-            if yes:
-                self._restart(service)
-
-        self._ui.push_screen(Confirm(f"Restart {service}", said, "Restart"), restart_if)
-
-    def do_watch(self) -> None:
-        self.action_watch()
+        self.ask(Confirm(f"Restart {service}", said, "Restart"), lambda: self._restart(service))
 
     def action_watch(self) -> None:
         from graasp_local.tui.screens.operation import OperationScreen, OperationSource
@@ -244,6 +236,8 @@ class VerbActions:
             self._ui.screen.show_operation(source)
         else:
             self._ui.push_screen(OperationScreen(source))
+
+    do_watch = action_watch
 
     def do_sites(self) -> None:
         if self._ui.operates_itself:
@@ -290,37 +284,37 @@ class VerbActions:
             return False
         return True
 
-    def _init_if(self, yes: bool | None) -> None:
-        if yes:
-            self._init()
-
     @work(thread=True, exclusive=True, exit_on_error=False, group="init")
     def _init(self) -> None:
-        from graasp_local.tui import messages
-
-        try:
-            site = self._ui.access.init()
-            self._ui.post_message(messages.Said(f"Created a site in {site.directory}. Check its .env."))
-        except Exception as error:  # the person waits for an answer, whatever is wrong
-            self._ui.post_message(messages.Said(" ".join(sentences_of(error)), "error"))
+        self._tell(lambda: f"Created a site in {self._ui.access.init().directory}. Check its .env.")
         self._ui.observer.forget_site()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="restart")
     def _restart(self, service: str) -> None:
         from graasp_local.lock import held_lock
         from graasp_local.site.prepare import refuse_if_not_ours
-        from graasp_local.tui import messages
 
         live = self._ui.observer.live
-        try:
+
+        def restart() -> str:
             refuse_if_not_ours(self._ui.access.site())
             # Hold the site's lock, so that no operation can begin during the restart.
             with held_lock(self._ui.access.site().lock_file, f"graasp-local compose -- restart {service}"):
                 if live is not None:
                     live.restart(service)
-            self._ui.post_message(messages.Said(f"Restarted {service}."))
+            return f"Restarted {service}."
+
+        self._tell(restart)
+
+    def _tell(self, act: Callable[[], str]) -> None:
+        """On a thread: tell the user what this says, or what was wrong."""
+        from graasp_local.tui import messages
+
+        try:
+            said = messages.Said(act())
         except Exception as error:  # the person waits for an answer, whatever is wrong
-            self._ui.post_message(messages.Said(" ".join(sentences_of(error)), "error"))
+            said = messages.Said(" ".join(sentences_of(error)), "error")
+        self._ui.post_message(said)
 
     def _open_shell(self, service: str) -> None:
         live, terminal = self._ui.observer.live, self._ui.terminal

@@ -1,4 +1,7 @@
-"""The head of the dashboard as lines: the strip of states, the facts, what is wrong and what to type. Pure."""
+"""The head of the dashboard as lines: the strip of states, the facts, what is wrong and what to type. Pure.
+
+`operation` is always the one that is running.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING
 from graasp_local.planning.states import Drifted, Gate, InfraState, InState, ServiceGroup
 from graasp_local.tui.drawing.standing import standing_lines
 from graasp_local.tui.figures import ago_of, clock_time, local_moment
-from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, paragraphs, plain, width_of, wrapped
 from graasp_local.verbs import verb
 from graasp_local.wording import seconds_in_words
 
@@ -56,7 +59,7 @@ def strip_lines(
     top: list[Piece] = []
     below: list[Piece] = []
     for index, state in enumerate(STATES):
-        target = operation is not None and not operation.is_over and operation.target == state.value
+        target = operation is not None and operation.target == state.value
         mark = ("◐" if is_between else "●") if state is here else ("◎" if target else "○")
         if state is here and seen_at is not None:
             mark = "◌"
@@ -68,9 +71,8 @@ def strip_lines(
         is_last = index == len(STATES) - 1
         room = (width - cell * index if is_last else cell) - len(label)
         top.append(Piece(label, tone, action))
-        top.append(
-            Piece("" if is_last else _rail(room, _direction(index, here, ahead)), _rail_tone(index, here, ahead))
-        )
+        direction = _direction(index, here, ahead)
+        top.append(Piece("" if is_last else _rail(room, direction), Tone.ACCENT if direction else Tone.QUIET))
         told = _note(view, operation, state, here, ahead, cell - 4)
         if seen_at is not None:
             told = f"at {clock_time(seen_at)}" if state is here else ""
@@ -119,29 +121,17 @@ def notice_lines(view: SiteView | None, operation: OperationView | None, now: fl
     if view is None:
         return ()
     lines: list[Line] = [*alarm_lines(view, width)]
-    if operation is not None and not operation.is_over:
+    if operation is not None:
         current = operation.current
         doing = operation.steps[current].title if current is not None else "starting"
-        lines.append(
-            fitted(
-                (
-                    Piece("▶ ", Tone.BUSY),
-                    Piece(operation.command, Tone.STRONG),
-                    Piece(f"  {doing}  "),
-                    Piece("w watch", Tone.KEY, "app.watch"),
-                ),
-                width,
-            )
-        )
-    elif view.holder is not None:
+        told = (Piece("▶ ", Tone.BUSY), Piece(operation.command, Tone.STRONG), Piece(f"  {doing}  "))
+        return (*lines, fitted((*told, Piece("w watch", Tone.KEY, "app.watch")), width))
+    if view.holder is not None:
         lines += wrapped(f"▶ Running on this site: {view.holder.described()}", width, Tone.BUSY, "  ")
-    if operation is not None and not operation.is_over:
-        return tuple(lines)
     lines += standing_lines(view, now, width)
-    for damage in view.damaged_operations[:2]:
-        lines += wrapped(f"✗ The journal is damaged: {damage}", width, Tone.BAD, "  ")
-    for name in view.observed.migrations:
-        lines += wrapped(f"▶ A migration is running: {name}", width, Tone.BUSY, "  ")
+    damaged = [f"✗ The journal is damaged: {damage}" for damage in view.damaged_operations[:2]]
+    migrating = [f"▶ A migration is running: {name}" for name in view.observed.migrations]
+    lines += [*paragraphs(damaged, width, Tone.BAD, "  "), *paragraphs(migrating, width, Tone.BUSY, "  ")]
     if view.drift is not None and view.holder is None:
         lines += [fitted(plain(f"◐ {sentence}", Tone.BUSY), width) for sentence in view.drift.differences[:3]]
         more = len(view.drift.differences) - 3
@@ -167,7 +157,7 @@ def _note(
         return ""
     if state is here:
         return view.reception.value
-    if operation is not None and not operation.is_over:
+    if operation is not None:
         return "next" if state is ahead else ""
     # Observing the site has already imported the planning code; before that there is nothing to say here.
     from graasp_local.tui.model import change_in_few_words
@@ -181,8 +171,7 @@ def _position(
     """The observed state, whether the site has drifted from it, and the state that a running operation heads for."""
     if view is None:
         return None, False, None
-    under_way = operation is not None and not operation.is_over
-    found = view.observed_now if under_way else view.classification
+    found = view.observed_now if operation is not None else view.classification
     here = found.state if isinstance(found, InState) else (found.nearest if isinstance(found, Drifted) else None)
     ahead = operation.heads_for(here) if operation is not None else None
     return here, isinstance(found, Drifted), ahead
@@ -207,7 +196,3 @@ def _rail(room: int, direction: str) -> str:
     if direction == "<":
         return " ◀" + "━" * (room - 2)
     return "─" * middle + "─" * (room - middle)
-
-
-def _rail_tone(index: int, here: InfraState | None, ahead: InfraState | None) -> Tone:
-    return Tone.ACCENT if _direction(index, here, ahead) else Tone.QUIET

@@ -159,13 +159,13 @@ class OperationScreen(UiScreen):
                 "The operation stops at the next safe point.",
                 "While the gate is still open, nothing is changed; once it is closed, a deployment is rolled back.",
             )
-            self.ui.push_screen(Confirm("Interrupt the operation", said, "Interrupt"), self._interrupt)
+            self.ui.ask(Confirm("Interrupt the operation", said, "Interrupt"), self._interrupt)
 
     def action_read(self) -> None:
         self.query_one(Rows).action_choose()
 
-    def _interrupt(self, yes: bool | None) -> None:
-        if yes and self.ui.operation_run is not None:
+    def _interrupt(self) -> None:
+        if self.ui.operation_run is not None:
             self.ui.operation_run.end_soon()
 
     def _tick(self) -> None:
@@ -176,15 +176,15 @@ class OperationScreen(UiScreen):
         operation, view, at = self.operation, self.ui.view, time.time()
         if operation is None:
             return
-        live = operation if self._past is None else None
-        elsewhere = live is not None and not self._is_own
+        running = operation if self._past is None and not operation.is_over else None
+        elsewhere = self._past is None and not self._is_own
         self.query_one("#title", Lines).show(
             lambda width: (operation_title(operation, width, begun_elsewhere=elsewhere),)
         )
         strip = self.query_one("#strip", Lines)
         strip.display = self._past is None
         seen_at = self.ui.lost_at
-        strip.show(lambda width: strip_lines(view, live, width, clickable=False, seen_at=seen_at))
+        strip.show(lambda width: strip_lines(view, running, width, clickable=False, seen_at=seen_at))
         self.query_one("#clock", Lines).show(lambda width: (closed_line(operation, at, width),))
         possible = ending_hints(operation, read_only=self.ui.read_only) if self._past is None else ()
         ending = self.query_one("#ending", Lines)
