@@ -1,4 +1,4 @@
-"""A block of lines, redrawn for each width and as tall as it has lines."""
+"""Text with tones as widgets: a block of lines, as tall as it has lines; the key bar; what has more rows than fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
+from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -79,3 +81,33 @@ class KeyBar(Lines):
 
     def show_keys(self, hints: Sequence[KeyHint], last: Sequence[KeyHint]) -> None:
         self.show(lambda width: (key_line(hints, last, width),))
+
+
+class Scrolled(Toned, ScrollView, can_focus=True):
+    """Has more rows than fit, and draws only those that are visible. Keys scroll it by rows, by pages, to both ends."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
+        Binding("home,g", "end(-1)", "First", show=False),
+        Binding("end,G", "end(1)", "Last", show=False),
+    ]
+
+    @property
+    def height_of_rows(self) -> int:
+        return self.content_size.height
+
+    def action_move(self, by: int) -> None:
+        self.bring_to_top(round(self.scroll_y) + by)
+
+    def action_page(self, by: int) -> None:
+        self.action_move(by * max(1, self.height_of_rows - 1))
+
+    def action_end(self, which: int) -> None:
+        self.bring_to_top(0 if which < 0 else round(self.max_scroll_y))
+
+    def bring_to_top(self, row: int) -> None:
+        """Scroll at once, as far as there are rows."""
+        self.scroll_to(y=max(0, min(row, self.max_scroll_y)), animate=False, immediate=True, force=True)

@@ -70,18 +70,21 @@ class LogPanel(Vertical):
         yield Lines(lambda width: (self._heading(width),), id="loghead", classes="gap")
         yield LogView(id="logs")
 
+    @property
+    def _ui(self) -> GraaspApp:
+        return cast("GraaspApp", self.app)
+
     def on_mount(self) -> None:
-        ui = cast("GraaspApp", self.app)
-        self._range = max(0, min(ui.remembered.log_range, len(_RANGES) - 1))
-        self.watch(ui, "remembered", self._as_remembered)
+        self._range = max(0, min(self._ui.remembered.log_range, len(_RANGES) - 1))
+        self.watch(self._ui, "remembered", self._as_remembered)
 
     def _as_remembered(self) -> None:
-        kept = cast("GraaspApp", self.app).remembered
+        kept = self._ui.remembered
         self.query_one(LogView).look_as(times=kept.log_times, wraps=kept.log_wraps, wider=kept.wider)
 
     def on_log_view_chosen(self, message: LogView.Chosen) -> None:
         """Remember how logs are shown, for every log and for the next run."""
-        cast("GraaspApp", self.app).remember(log_times=message.times, log_wraps=message.wraps)
+        self._ui.remember(log_times=message.times, log_wraps=message.wraps)
 
     def on_unmount(self) -> None:
         self._release()
@@ -138,7 +141,7 @@ class LogPanel(Vertical):
     def action_range(self, step: int) -> None:
         """Read further back or less far."""
         self._range = max(0, min(self._range + step, len(_RANGES) - 1))
-        cast("GraaspApp", self.app).remember(log_range=self._range)
+        self._ui.remember(log_range=self._range)
         self._begin_again()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -191,7 +194,7 @@ class LogPanel(Vertical):
         self._follow_new(fresh=True)
 
     def _follow_new(self, *, fresh: bool) -> None:
-        live = cast("GraaspApp", self.app).observer.live
+        live = self._ui.observer.live
         if self._view is None or live is None:
             return
         wanted = [s for s in self._view.services if s.container and (self._all or s.name == self._service)]

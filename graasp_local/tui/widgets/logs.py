@@ -8,29 +8,22 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from graasp_local.tui.figures import local_clock
 from graasp_local.tui.log_model import LogLine, LogModel, printable, severity
 from graasp_local.tui.tones import Line, Piece, Tone, padded
-from graasp_local.tui.widgets.lines import Toned
+from graasp_local.tui.widgets.lines import Scrolled
 
 _LEAST_NAME_WIDTH = 5
 _NAME_WIDTH, _TIME_WIDTH, _MARK_WIDTH = 10, 9, 2
 _PAN_COLUMNS = 20
 
 
-class LogView(Toned, ScrollView, can_focus=True):
+class LogView(Scrolled):
     """Shows a LogModel; follows its end until the user scrolls up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
-        Binding("home,g", "top", "First", show=False),
-        Binding("end,G", "follow", "Last", show=False),
         Binding("f", "follow", "Follow", show=False),
         Binding("space", "pause", "Pause", show=False),
         Binding("y", "copy", "Copy", show=False),
@@ -113,20 +106,17 @@ class LogView(Toned, ScrollView, can_focus=True):
             self.post_message(self.Changed())
         self.refresh()
 
-    def action_move(self, by: int) -> None:
-        self.scroll_relative(y=by, animate=False, immediate=True, force=True)
-
-    def action_page(self, by: int) -> None:
-        self.scroll_relative(y=by * max(1, self.content_size.height - 1), animate=False, immediate=True, force=True)
-
     def action_pan(self, by: int) -> None:
         """Scroll long lines sideways."""
         furthest = max((len(line.text) for line in self._seen_lines), default=0)
         self._first_column = max(0, min(self._first_column + by * _PAN_COLUMNS, furthest - _PAN_COLUMNS))
         self.refresh()
 
-    def action_top(self) -> None:
-        self.scroll_to(y=0, animate=False, immediate=True, force=True)
+    def action_end(self, which: int) -> None:
+        if which < 0:
+            super().action_end(which)
+        else:
+            self.action_follow()
 
     def action_follow(self) -> None:
         """Go to the end and stay there."""
@@ -155,7 +145,7 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.wraps, self._first_column = not self.wraps, 0
         self._resize(0)
         if not self.following:
-            self._bring_to_top(top)
+            self._bring_line_to_top(top)
         self.post_message(self.Chosen(times=self.shows_times, wraps=self.wraps))
 
     def look_as(self, *, times: bool, wraps: bool, wider: int) -> None:
@@ -185,7 +175,7 @@ class LogView(Toned, ScrollView, can_focus=True):
             self.app.notify("No more matches below." if step > 0 else "No more matches above.")
             return
         self.found, self.following = place, False
-        self._bring_to_top(max(0, place - self.content_size.height // 2))
+        self._bring_line_to_top(max(0, place - self.content_size.height // 2))
         self.refresh()
         self.post_message(self.Changed())
 
@@ -237,9 +227,9 @@ class LogView(Toned, ScrollView, can_focus=True):
         end = column + self._text_width if self.wraps else None
         return (*head, *_with_matches(text[column:end], tone, self.model.needle))
 
-    def _bring_to_top(self, index: int) -> None:
-        row = next((r for r, (line, _) in enumerate(self._rows) if line >= index), 0) if self.wraps else index
-        self.scroll_to(y=min(row, self.max_scroll_y), animate=False, immediate=True, force=True)
+    def _bring_line_to_top(self, index: int) -> None:
+        rows = enumerate(self._rows)
+        self.bring_to_top(next((row for row, (line, _) in rows if line >= index), 0) if self.wraps else index)
 
     def _resize(self, gone: int) -> None:
         if gone and self.found is not None:
@@ -255,9 +245,9 @@ class LogView(Toned, ScrollView, can_focus=True):
             rows = len(self._rows)
         self.virtual_size = Size(self.content_size.width, rows)
         if self.following:
-            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
+            super().action_end(1)
         elif gone:
-            self.scroll_relative(y=-gone, animate=False, immediate=True, force=True)
+            self.action_move(-gone)
         self.refresh()
         self.post_message(self.Changed())
 

@@ -13,13 +13,12 @@ from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
 from graasp_local.tui.drawing.tables import Row, Table
 from graasp_local.tui.tones import Tone, plain
-from graasp_local.tui.widgets.lines import Toned
+from graasp_local.tui.widgets.lines import Scrolled
 
 TableDrawing = Callable[[int], Table]
 
@@ -27,17 +26,11 @@ _MARK, _MARK_BLURRED = "❯", "›"  # noqa: RUF001 - they should look like what
 """Drawn in the first column of the cursor's row, so that it is visible without colors, or with only sixteen."""
 
 
-class Rows(Toned, ScrollView, can_focus=True):
+class Rows(Scrolled):
     """Shows a table; posts which row the cursor is on, and which was chosen."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--cursor-blurred", "rows--mark"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
-        Binding("home,g", "end(-1)", "First", show=False),
-        Binding("end,G", "end(1)", "Last", show=False),
         Binding("enter", "choose", "Choose", show=False),
         Binding("slash", "filter", "Filter", show=False),
         Binding("escape", "close_filter", show=False),
@@ -80,10 +73,14 @@ class Rows(Toned, ScrollView, can_focus=True):
         return rows[min(self._cursor, len(rows) - 1)].key if rows else None
 
     @property
+    def height_of_rows(self) -> int:
+        return super().height_of_rows - bool(self._table.heading)
+
+    @property
     def visible_keys(self) -> tuple[str, ...]:
         """The keys of the rows that are visible now."""
         top = round(self.scroll_y)
-        return tuple(row.key for row in self._table.rows[top : top + max(1, self._height)])
+        return tuple(row.key for row in self._table.rows[top : top + max(1, self.height_of_rows)])
 
     @property
     def keys_never_seen(self) -> tuple[str, ...]:
@@ -162,19 +159,13 @@ class Rows(Toned, ScrollView, can_focus=True):
         if self._with_cursor:
             self._go(self._cursor + by)
         else:
-            self._bring_to_top(round(self.scroll_y) + by)
-
-    def action_page(self, by: int) -> None:
-        if self._with_cursor:
-            self._go(self._cursor + by * max(1, self._height - 1))
-        else:
-            self._bring_to_top(round(self.scroll_y) + by * max(1, self._height - 1))
+            super().action_move(by)
 
     def action_end(self, which: int) -> None:
-        if not self._with_cursor:
-            self._bring_to_top(0 if which < 0 else len(self._table.rows))
-            return
-        self._go(0 if which < 0 else len(self._table.rows) - 1)
+        if self._with_cursor:
+            self._go(0 if which < 0 else len(self._table.rows) - 1)
+        else:
+            super().action_end(which)
 
     def action_choose(self) -> None:
         if self.cursor_key is not None:
@@ -213,16 +204,13 @@ class Rows(Toned, ScrollView, can_focus=True):
     def _note_seen(self, top: float) -> None:
         """Keep track of the lowest row that was shown without a filter."""
         if not self._needle:
-            self._lowest_seen = max(self._lowest_seen, round(top) + max(0, self._height))
+            self._lowest_seen = max(self._lowest_seen, round(top) + max(0, self.height_of_rows))
 
     def _narrowed(self, table: Table) -> Table:
         words = self._needle.casefold().split()
         if not words:
             return table
         return Table(table.heading, tuple(row for row in table.rows if all(word in row.words for word in words)))
-
-    def _bring_to_top(self, y: int) -> None:
-        self.scroll_to(y=max(0, min(y, self.max_scroll_y)), animate=False, immediate=True, force=True)
 
     @property
     def _line_width(self) -> int:
@@ -232,10 +220,6 @@ class Rows(Toned, ScrollView, can_focus=True):
     def _marked(self, mark: str, strip: Strip, under: Style | None = None) -> Strip:
         style = self.get_component_rich_style("rows--mark")
         return Strip([Segment(mark, style + under if under else style), *strip], strip.cell_length + len(_MARK))
-
-    @property
-    def _height(self) -> int:
-        return self.content_size.height - bool(self._table.heading)
 
     def _go(self, index: int, *, by_person: bool = True) -> None:
         rows = self._table.rows
@@ -250,15 +234,14 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     def _keep_cursor_in_view(self) -> None:
         """Scroll to the cursor. One that follows an operation stays as low as possible, wherever the list was."""
-        if not self._with_cursor or self._height <= 0:
+        if not self._with_cursor or self.height_of_rows <= 0:
             return
         top = round(self.scroll_y)
-        lowest = self._cursor - self._height + 1
+        lowest = self._cursor - self.height_of_rows + 1
         if self._follows and top != max(0, lowest):
-            self.scroll_to(y=max(0, lowest), animate=False, immediate=True, force=True)
+            self.bring_to_top(lowest)
         elif not lowest <= top <= self._cursor:
-            y = self._cursor if self._cursor < top else lowest
-            self.scroll_to(y=y, animate=False, immediate=True, force=True)
+            self.bring_to_top(self._cursor if self._cursor < top else lowest)
 
     def _draw(self) -> None:
         width = self._line_width
