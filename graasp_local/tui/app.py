@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from graasp_local.tui.operation_run import OperationRun
     from graasp_local.tui.operation_view import OperationView
     from graasp_local.tui.ports import Access
+    from graasp_local.tui.screens.plan import PlanMade
     from graasp_local.tui.terminal import Terminal
     from graasp_local.tui.watching import Observer
 
@@ -344,8 +345,9 @@ class GraaspApp(VerbActions, App[None]):
             readings = with_usage(readings, service, usage)
         self.readings = readings
 
-    def on_operation_told(self, message: messages.OperationTold) -> None:
-        self.own_operation = self._told(self.own_operation, message.records)
+    def _show_own(self, record: dict[str, Any]) -> None:
+        """One more record of the operation that was started here."""
+        self.own_operation = self._told(self.own_operation, [record])
         self._choose_operation(self.own_operation)
 
     def _told(self, view: OperationView | None, records: Sequence[dict[str, Any]]) -> OperationView:
@@ -398,19 +400,16 @@ class GraaspApp(VerbActions, App[None]):
         elif self._may_change():
             self.push_screen(PlanScreen(request))
 
-    def start_operation(self, plan_made: messages.PlanMade) -> None:
+    def start_operation(self, plan_made: PlanMade) -> None:
         """Carry out the plan that was shown and confirmed."""
         if not self._may_change():
             return
-        from graasp_local.tui import messages
         from graasp_local.tui.operation_run import OperationRun
         from graasp_local.tui.operation_view import OperationView
         from graasp_local.tui.screens.operation import OperationScreen
 
         request, shown = plan_made.request, plan_made.shown
-        run = OperationRun(
-            self.access, request, shown, lambda record: self.post_message(messages.OperationTold([record]))
-        )
+        run = OperationRun(self.access, request, shown, lambda record: self.call_later(self._show_own, record))
         self.operation_run = run
         self.own_operation = OperationView(command=request.command, began=time.time())
         self._choose_operation(self.own_operation)

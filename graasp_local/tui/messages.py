@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from graasp_local.operations.plans import Shown
-    from graasp_local.planning.requests import Request
-    from graasp_local.ports.live import AvailableVersions, Usage
+    from graasp_local.ports.live import Usage
     from graasp_local.tui.drawing.month import LastDays
     from graasp_local.tui.drawing.trouble import Trouble
     from graasp_local.tui.model import SiteView
@@ -60,55 +58,11 @@ class DaysRead(FromWatching):
 
 
 @dataclass
-class OperationTold(Message):
-    """Records of the operation that was started here, in the order they were written."""
-
-    records: list[dict[str, Any]]
-
-
-@dataclass
 class OperationElsewhere(FromWatching):
     """Whether another process is running an operation, and the records it has written since the last message."""
 
     under_way: bool
     records: list[dict[str, Any]]
-
-
-@dataclass
-class PlanMade(Message):
-    """The plan for a request; `estimate` is in words, empty if the site stays open."""
-
-    request: Request
-    shown: Shown
-    estimate: str
-    visited: tuple[str, ...] = ()
-    """The services that visitors reach."""
-    powers: tuple[str, ...] = ()
-    """What the site's own compose file asks of the machine, and which requests are running, in sentences."""
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    """By step name, how long each step that counts keeps the site closed, and what that figure is based on."""
-
-
-@dataclass
-class LossFound(Message):
-    """What a rollback would discard, as the beginning of a sentence."""
-
-    what: str
-
-
-@dataclass
-class PlanRefused(Message):
-    """Why there is no plan."""
-
-    request: Request
-    sentences: tuple[str, ...]
-
-
-@dataclass
-class VersionsFound(Message):
-    """What can be deployed."""
-
-    found: AvailableVersions
 
 
 @dataclass

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from graasp_local.errors import sentences_of
 from graasp_local.tui.drawing.tables import backups_table
@@ -26,24 +24,15 @@ class BackupsScreen(ListBox["Manifest"]):
     headline = "Restore a backup"
     enter = "Choose"
 
-    @dataclass
-    class Found(Message):
-        """The backups that can be restored, newest first; `problem` is why they could not be read."""
-
-        found: tuple[Manifest, ...]
-        problem: str = ""
-
     def on_mount(self) -> None:
         self._found: tuple[Manifest, ...] = ()
-        self.query_one(Rows).focus()
         self._find()
 
-    def on_backups_screen_found(self, message: Found) -> None:
-        self._found, now = message.found, time.time()
-        self.query_one(Rows).show(lambda width: backups_table(message.found, now, width))
-        if not message.found:
-            none = "There are no backups yet. `graasp-local backup` takes one; it is in the palette."
-            self.say(message.problem or none)
+    def _show(self, found: tuple[Manifest, ...]) -> None:
+        self._found, now = found, time.time()
+        self.query_one(Rows).show(lambda width: backups_table(found, now, width))
+        if not found:
+            self.say("There are no backups yet. `graasp-local backup` takes one; it is in the palette.")
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         self.dismiss(next(manifest for manifest in self._found if manifest.name == message.key))
@@ -55,6 +44,7 @@ class BackupsScreen(ListBox["Manifest"]):
         try:
             usable = BackupStore.of(self.ui.access.site()).usable()
         except Exception as error:  # the person waits for an answer, whatever is wrong
-            self.post_message(self.Found((), " ".join(sentences_of(error))))
+            self.call_later(self.say, " ".join(sentences_of(error)))
             return
-        self.post_message(self.Found(tuple(backup.manifest for backup in reversed(usable))))
+        # Newest first.
+        self.call_later(self._show, tuple(backup.manifest for backup in reversed(usable)))

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen, Screen
 
 from graasp_local.tui.drawing.keys import KeyHint, key_line
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
-from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.lines import Drawing, Lines
 from graasp_local.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -21,9 +21,15 @@ Result = TypeVar("Result")
 
 
 class _OfTheUi(Screen[Result]):
+    """What a thread finds out for one screen is handed over with `call_later`, which may be called from any thread."""
+
     @property
     def ui(self) -> GraaspApp:
         return cast("GraaspApp", self.app)
+
+    def show(self, name: str, drawing: Drawing) -> None:
+        """Draw this from now on in the block of lines with this id."""
+        self.query_one(f"#{name}", Lines).show(drawing)
 
 
 class UiScreen(_OfTheUi[None]):
@@ -58,7 +64,7 @@ class Box(ModalScreen[Result], _OfTheUi[Result]):
 
     def say(self, words: str, tone: Tone = Tone.QUIET) -> None:
         """Show a sentence in the middle's `words`."""
-        self.query_one("#words", Lines).show(lambda width: wrapped(words, width, tone) if words else ())
+        self.show("words", lambda width: wrapped(words, width, tone) if words else ())
 
     def action_close(self) -> None:
         """Close without a choice."""

@@ -100,15 +100,14 @@ class Dashboard(UiScreen):
         self.query_one("#site").display = trouble is None or is_lost
         self.query_one("#site").set_class(is_lost, "-stale")
         self.query_one("#trouble").display = trouble is not None
-        self.query_one("#title", Lines).show(
-            lambda width: (draw.title_line(view, width, read_only=ui.read_only, stale=stale),)
-        )
+        self.show("title", lambda width: (draw.title_line(view, width, read_only=ui.read_only, stale=stale),))
         if trouble is not None:
             self._panel.lose()
             seen_at = ui.lost_at if is_lost else None
             where = ui.access.new_site_directory()
-            self.query_one("#trouble", Lines).show(
-                lambda width: trouble_lines(trouble, str(where), width, read_only=ui.read_only, seen_at=seen_at)
+            self.show(
+                "trouble",
+                lambda width: trouble_lines(trouble, str(where), width, read_only=ui.read_only, seen_at=seen_at),
             )
         if trouble is None or is_lost:
             self._draw_site()
@@ -120,16 +119,12 @@ class Dashboard(UiScreen):
         operation = ui.operation if ui.is_under_way else None
         clickable, seen_at = not ui.read_only and ui.lost_at is None, ui.lost_at
         wider, is_fresh = ui.remembered.wider, not ui.stale
-        self.query_one("#strip", Lines).show(
-            lambda width: draw.strip_lines(view, operation, width, clickable=clickable, seen_at=seen_at)
-        )
-        self.query_one("#facts", Lines).show(lambda width: draw.fact_lines(view, now, width))
-        notices = self.query_one("#notices", Lines)
-        notices.show(lambda width: draw.notice_lines(view, operation, now, width))
+        self.show("strip", lambda width: draw.strip_lines(view, operation, width, clickable=clickable, seen_at=seen_at))
+        self.show("facts", lambda width: draw.fact_lines(view, now, width))
+        self.show("notices", lambda width: draw.notice_lines(view, operation, now, width))
         days = ui.days
-        strip = self.query_one("#days", Lines)
-        strip.set_class(bool(month_lines(days, self.size.width)), "-some")
-        strip.show(lambda width: month_lines(days, width))
+        self.query_one("#days").set_class(bool(month_lines(days, self.size.width)), "-some")
+        self.show("days", lambda width: month_lines(days, width))
         if view is not None:
             self.query_one(Rows).show(
                 lambda width: services_table(view.services, readings, now, width, wider=wider, is_fresh=is_fresh)

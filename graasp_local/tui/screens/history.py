@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.message import Message
 
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import OperationRecord
@@ -33,12 +31,6 @@ class HistoryScreen(UiScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.back", show=False)]
 
-    @dataclass
-    class Read(Message):
-        """The operations in the journal."""
-
-        operations: tuple[OperationRecord, ...]
-
     def __init__(self) -> None:
         super().__init__()
         self._operations: tuple[OperationRecord, ...] = ()
@@ -53,7 +45,6 @@ class HistoryScreen(UiScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(Rows).focus()
         keys = (("esc", "Back", "app.back"), ("enter", "Read step by step", "screen.open"))
         self.query_one(KeyBar).show_keys((*keys, ("/", "Filter", "screen.filter")), LAST)
         self._read()
@@ -63,10 +54,10 @@ class HistoryScreen(UiScreen):
     def _read_again(self) -> None:
         self._read()
 
-    def on_history_screen_read(self, message: Read) -> None:
-        self._operations = operations = message.operations
-        none = "" if operations else "No operations yet."
-        self.query_one("#words", Lines).show(lambda width: (plain(none, Tone.QUIET),) if none else ())
+    def _show(self, operations: tuple[OperationRecord, ...]) -> None:
+        self._operations = operations
+        none = () if operations else (plain("No operations yet.", Tone.QUIET),)
+        self.show("words", lambda width: none)
         rows, now = self.query_one("#operations", Rows), time.time()
         rows.show(lambda width: history_table(operations, now, width))
         self._marked = rows.cursor_key or ""
@@ -88,12 +79,11 @@ class HistoryScreen(UiScreen):
     def _draw_marked(self) -> None:
         """Draw the marked operation next to the list, where it is visible if the screen is wide."""
         operation = next((operation for operation in self._operations if operation.operation == self._marked), None)
-        side = self.query_one("#earlier", Lines)
         if operation is None:
-            side.show(lambda width: ())
+            self.show("earlier", lambda width: ())
             return
         before, now = one_before(self._operations, operation), time.time()
-        side.show(lambda width: earlier_lines(operation, before, now, width))
+        self.show("earlier", lambda width: earlier_lines(operation, before, now, width))
 
     def _open(self, operation: str) -> None:
         if any(each.operation == operation and each.outcome == UNDER_WAY for each in self._operations):
@@ -107,4 +97,4 @@ class HistoryScreen(UiScreen):
     def _read(self) -> None:
         site = self.ui.access.site()
         operations = read_operations(site.journal_directory)
-        self.post_message(self.Read(with_its_state(operations, current_holder(site.lock_file))))
+        self.call_later(self._show, with_its_state(operations, current_holder(site.lock_file)))

@@ -11,7 +11,6 @@ from graasp_local.tui.hints import LAST, log_hints
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.widgets.lines import KeyBar
 from graasp_local.tui.widgets.log_panel import LogPanel
-from graasp_local.tui.widgets.logs import LogView
 
 
 class LogsScreen(UiScreen):
@@ -32,7 +31,6 @@ class LogsScreen(UiScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(LogView).focus()
         self.query_one(KeyBar).show_keys(log_hints(alone=True), LAST)
         self.watch(self.app, "view", self._site_changed)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.message import Message
 
 from graasp_local.tui.drawing.operation import ending_lines, operation_title, output_lines, steps_table
 from graasp_local.tui.drawing.progress import Closely, Usual, closed_line, closely_lines, usual_seconds
@@ -51,18 +49,6 @@ class OperationScreen(UiScreen):
         self._usual: dict[str, Usual] = {}
         self._is_gone = threading.Event()
 
-    @dataclass
-    class Seen(Message):
-        """What was found out about the running step."""
-
-        closely: Closely
-
-    @dataclass
-    class UsualRead(Message):
-        """How long the steps usually take here."""
-
-        usual: dict[str, Usual]
-
     @property
     def operation(self) -> OperationView | None:
         return self._past or getattr(self.ui, self._source)
@@ -91,7 +77,6 @@ class OperationScreen(UiScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(Rows).focus()
         self._draw()
         if self._past is None:
             self.watch(self.app, self._source, self._draw, init=False)
@@ -105,12 +90,12 @@ class OperationScreen(UiScreen):
     def on_unmount(self) -> None:
         self._is_gone.set()
 
-    def on_operation_screen_seen(self, message: Seen) -> None:
-        self._closely = message.closely
+    def _show_closely(self, closely: Closely) -> None:
+        self._closely = closely
         self._draw()
 
-    def on_operation_screen_usual_read(self, message: UsualRead) -> None:
-        self._usual = message.usual
+    def _show_usual(self, usual: dict[str, Usual]) -> None:
+        self._usual = usual
         self._draw()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="usual")
@@ -122,7 +107,7 @@ class OperationScreen(UiScreen):
         operations = read_operations(self.ui.access.site().journal_directory, _OPERATIONS_FOR_WHAT_IS_USUAL)
         # This operation must not be compared with itself.
         earlier = [each for each in operations if each.began < began]
-        self.post_message(self.UsualRead(usual_seconds(seconds_by_step(earlier))))
+        self.call_later(self._show_usual, usual_seconds(seconds_by_step(earlier)))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="closely")
     def _look_closely(self) -> None:
@@ -135,9 +120,8 @@ class OperationScreen(UiScreen):
             if operation is None or operation.is_over:
                 return
             if operation.current is not None:
-                self.post_message(
-                    self.Seen(look.at(operation.steps[operation.current], self.ui.view, self.ui.observer.live))
-                )
+                step = operation.steps[operation.current]
+                self.call_later(self._show_closely, look.at(step, self.ui.view, self.ui.observer.live))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -178,29 +162,21 @@ class OperationScreen(UiScreen):
             return
         running = operation if self._past is None and not operation.is_over else None
         elsewhere = self._past is None and not self._is_own
-        self.query_one("#title", Lines).show(
-            lambda width: (operation_title(operation, width, begun_elsewhere=elsewhere),)
-        )
-        strip = self.query_one("#strip", Lines)
-        strip.display = self._past is None
+        self.show("title", lambda width: (operation_title(operation, width, begun_elsewhere=elsewhere),))
+        self.query_one("#strip").display = self._past is None
         seen_at = self.ui.lost_at
-        strip.show(lambda width: strip_lines(view, running, width, clickable=False, seen_at=seen_at))
-        self.query_one("#clock", Lines).show(lambda width: (closed_line(operation, at, width),))
+        self.show("strip", lambda width: strip_lines(view, running, width, clickable=False, seen_at=seen_at))
+        self.show("clock", lambda width: (closed_line(operation, at, width),))
         possible = ending_hints(operation, read_only=self.ui.read_only) if self._past is None else ()
-        ending = self.query_one("#ending", Lines)
-        ending.display = operation.is_over
-        ending.show(lambda width: ending_lines(operation, possible, width))
+        self.query_one("#ending").display = operation.is_over
+        self.show("ending", lambda width: ending_lines(operation, possible, width))
         self._draw_steps(operation, at)
         own = self.ui.operates_itself and self._is_own
         self.query_one(KeyBar).show_keys(operation_hints(operation, own=own), LAST)
 
     def _draw_steps(self, operation: OperationView, at: float) -> None:
         """Draw the steps and the output of the chosen one: below them, or next to them if the screen is wide."""
-        rows, output, closely = (
-            self.query_one(Rows),
-            self.query_one("#output", Lines),
-            self.query_one("#closely", Lines),
-        )
+        rows = self.query_one(Rows)
         step = _told_step(operation, self._chosen)
         traffic = self.query_one(TrafficPane)
         if traffic.display:
@@ -214,8 +190,8 @@ class OperationScreen(UiScreen):
         looked = self._closely if is_current else Closely()
         is_wide = self.has_class("-wide")
         beside = len(closely_lines(step, looked, at, self.size.width, height_beside if is_wide else _CLOSELY_BELOW))
-        closely.display = beside > 0
-        closely.show(lambda width: closely_lines(step, looked, at, width, beside))
+        self.query_one("#closely").display = beside > 0
+        self.show("closely", lambda width: closely_lines(step, looked, at, width, beside))
         if is_wide:
             height = 0 if operation.is_over and (step is None or not step.output) else height_beside - ending - beside
             rows.styles.max_height = room
@@ -223,8 +199,8 @@ class OperationScreen(UiScreen):
             height = _height_below(step, operation, room)
             below = len(output_lines(step, self.size.width - 2, height)) + 1 if height else 0
             rows.styles.max_height = max(3, room - below - ending - beside - bool(beside))
-        output.display = height > 0
-        output.show(lambda width: output_lines(step, width, height))
+        self.query_one("#output").display = height > 0
+        self.show("output", lambda width: output_lines(step, width, height))
         usual = self._usual
         rows.show(lambda width: steps_table(operation, usual, at, width))
         if self._chosen is None and operation.latest is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 from textual import work
 from textual.app import ComposeResult
@@ -23,7 +25,6 @@ from graasp_local.planning.requests import (
     Scale,
     UpgradeDatabase,
 )
-from graasp_local.tui import messages
 from graasp_local.tui.drawing.operation import plan_head, plan_table, refusal_lines
 from graasp_local.tui.model import Reception
 from graasp_local.tui.screens.base import UiScreen
@@ -31,6 +32,23 @@ from graasp_local.tui.screens.confirm import ConfirmByName
 from graasp_local.tui.tones import Line, Tone, plain
 from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from graasp_local.operations.plans import Shown
+
+
+class PlanMade(Struct, frozen=True):
+    """The plan for a request; `estimate` is in words, empty if the site stays open."""
+
+    request: Request
+    shown: Shown
+    estimate: str
+    visited: tuple[str, ...]
+    """The services that visitors reach."""
+    powers: tuple[str, ...]
+    """What the site's own compose file asks of the machine, and which requests are running, in sentences."""
+    reasons: Mapping[str, str]
+    """By step name, how long each step that counts keeps the site closed, and what that figure is based on."""
 
 
 class PlanScreen(UiScreen):
@@ -45,7 +63,7 @@ class PlanScreen(UiScreen):
     def __init__(self, request: Request) -> None:
         super().__init__()
         self._request = request
-        self._made: messages.PlanMade | None = None
+        self._made: PlanMade | None = None
         self._was_told_of_more = False
         self._is_refused = False
 
@@ -60,26 +78,26 @@ class PlanScreen(UiScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(Rows).focus()
         self._keys()
         self._plan()
 
-    def on_plan_made(self, message: messages.PlanMade) -> None:
-        self._made = message
+    def _show(self, made: PlanMade) -> None:
+        self._made = made
         reception = self.ui.view.reception if self.ui.view is not None else Reception.NOTHING
         closes = self._only_closes_what_was_left
-        self.query_one("#head", Lines).show(
+        self.show(
+            "head",
             lambda width: plan_head(
-                message.shown.plan,
-                message.estimate,
+                made.shown.plan,
+                made.estimate,
                 reception,
                 width,
-                visited=message.visited,
+                visited=made.visited,
                 closes_what_was_left=closes,
-                powers=message.powers,
-            )
+                powers=made.powers,
+            ),
         )
-        self.query_one(Rows).show(lambda width: plan_table(message.shown.plan, width, message.reasons))
+        self.query_one(Rows).show(lambda width: plan_table(made.shown.plan, width, made.reasons))
         self._keys()
 
     def action_leave(self) -> None:
@@ -88,15 +106,15 @@ class PlanScreen(UiScreen):
         if self._is_refused:
             self.ui.choose_again(self._request)
 
-    def on_plan_refused(self, message: messages.PlanRefused) -> None:
+    def _show_refusal(self, sentences: tuple[str, ...]) -> None:
         self._is_refused = True
         self._keys()
-        self.query_one("#head", Lines).show(lambda width: refusal_lines(message.sentences, width))
+        self.show("head", lambda width: refusal_lines(sentences, width))
 
-    def on_loss_found(self, message: messages.LossFound) -> None:
+    def _ask_about_loss(self, what: str) -> None:
         """Nothing is discarded unless the site's name is typed; after that, the plan still needs confirmation."""
         name = self.ui.view.project if self.ui.view is not None else ""
-        said = (f"{message.what} will disappear from the site.", "To keep a copy, take a backup first.")
+        said = (f"{what} will disappear from the site.", "To keep a copy, take a backup first.")
         question = ConfirmByName("Rolling back discards everything written since", said, name)
         self.ui.push_screen(question, self._discard_if)
 
@@ -130,7 +148,7 @@ class PlanScreen(UiScreen):
     def _ask_for(self, request: Request) -> None:
         """Plan this request instead."""
         self._request, self._made, self._was_told_of_more, self._is_refused = request, None, False, False
-        self.query_one("#title", Lines).show(self._title)
+        self.show("title", self._title)
         self._keys()
         self._plan()
 
@@ -163,7 +181,7 @@ class PlanScreen(UiScreen):
             world = access.world(access.site(), InterruptionFlag(), lambda _: None)
             lost = loss(world, world.observe()) if self._request == Rollback() else None
             if lost is not None:
-                self.post_message(messages.LossFound(lost.described()))
+                self.call_later(self._ask_about_loss, lost.described())
                 return
             shown = shown_plan(world, self._request)
             estimate = downtime_estimate(world, shown.plan, shown.before)
@@ -171,9 +189,9 @@ class PlanScreen(UiScreen):
             reasons = estimate.reasons() if estimate is not None else {}
             running = running_requests(world, shown.plan)
             visited, powers = world.handovers.visited(), (*told_powers(world.site), *filter(None, [running]))
-            self.post_message(messages.PlanMade(self._request, shown, words, visited, powers, reasons))
+            self.call_later(self._show, PlanMade(self._request, shown, words, visited, powers, reasons))
         except Exception as error:  # the person waits for an answer, whatever is wrong
-            self.post_message(messages.PlanRefused(self._request, sentences_of(error)))
+            self.call_later(self._show_refusal, sentences_of(error))
 
     def _keys(self) -> None:
         ready = self._is_ready

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from graasp_local.errors import GraaspLocalError
 from graasp_local.tui.drawing.service import detail_lines
@@ -32,12 +30,6 @@ class ServiceScreen(UiScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,D", "app.back", show=False)]
 
-    @dataclass
-    class Seen(Message):
-        """What was found out about the container; None if the service no longer has one."""
-
-        detail: ContainerDetail | None
-
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
@@ -56,7 +48,6 @@ class ServiceScreen(UiScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(Rows).focus()
         names = ["logs"] if self.ui.read_only else ["logs", "shell", "restart"]
         self.query_one(KeyBar).show_keys((BACK, *(hint(name) for name in names)), LAST)
         for name in ("readings", "trouble", "app_focus"):
@@ -68,8 +59,9 @@ class ServiceScreen(UiScreen):
         self._is_gone.set()
         self._again.set()
 
-    def on_service_screen_seen(self, message: Seen) -> None:
-        self._detail = message.detail
+    def _show(self, detail: ContainerDetail | None) -> None:
+        """None if the service no longer has a container."""
+        self._detail = detail
         self._draw()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="detail")
@@ -84,13 +76,13 @@ class ServiceScreen(UiScreen):
                     detail = live.detail(service.container.id)
                 except GraaspLocalError:
                     detail = self._detail  # the dashboard says that the engine does not answer
-            self.post_message(self.Seen(detail))
+            self.call_later(self._show, detail)
             self._again.wait(_LOOK_SECONDS)
 
     def _draw(self) -> None:
         detail, now, is_fresh = self._detail, time.time(), not self.ui.stale
         self.query_one(Rows).set_class(self.ui.lost_at is not None, "-stale")
-        self.query_one("#title", Lines).show(self._title)
+        self.show("title", self._title)
         reading = self.ui.readings.get(self._service)
 
         def table(width: int) -> Table:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from graasp_local.tui.drawing.tables import sites_table
 from graasp_local.tui.remembered import recall
@@ -29,13 +27,6 @@ class SitesScreen(ListBox[str]):
     headline = "Sites that were opened here"
     enter = "Open"
 
-    @dataclass
-    class Seen(Message):
-        """One site and its current state, or why it cannot be observed."""
-
-        directory: str
-        found: SiteView | Trouble
-
     def middle(self) -> ComposeResult:
         yield Rows()
 
@@ -43,15 +34,14 @@ class SitesScreen(ListBox[str]):
         # A site that was removed, or is on a disk that is not mounted, is hidden but not forgotten.
         self._sites = [site for site in recall().sites if (Path(site) / ".env").exists()]
         self._found: dict[str, SiteView | Trouble] = {}
-        self.query_one(Rows).focus()
         self._draw()
         self.query_one(Rows).select(self.ui.directory)
         for site in self._sites:
             look = partial(self._look, site)
             self.run_worker(look, thread=True, exclusive=True, exit_on_error=False, group=f"site {site}")
 
-    def on_sites_screen_seen(self, message: Seen) -> None:
-        self._found[message.directory] = message.found
+    def _show(self, site: str, found: SiteView | Trouble) -> None:
+        self._found[site] = found
         self._draw()
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
@@ -61,7 +51,7 @@ class SitesScreen(ListBox[str]):
         from graasp_local.tui.watching import Observer
 
         access = self.ui.access.at(Path(site), read_only=True)
-        self.post_message(self.Seen(site, Observer(access).look_once()))
+        self.call_later(self._show, site, Observer(access).look_once())
 
     def _draw(self) -> None:
         home = os.environ.get("HOME", "")

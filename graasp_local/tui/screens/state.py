@@ -12,7 +12,6 @@ from graasp_local.tui.drawing.tables import states_table
 from graasp_local.tui.model import change_in_words
 from graasp_local.tui.screens.base import ListBox
 from graasp_local.tui.tones import Tone, wrapped
-from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
 
 
@@ -44,4 +43,4 @@ class StateScreen(ListBox[None]):
         view = self.ui.view
         if view is not None:
             words = change_in_words(view, state)
-            self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.QUIET, "  ")[:4])
+            self.show("words", lambda width: wrapped(words, width, Tone.QUIET, "  ")[:4])

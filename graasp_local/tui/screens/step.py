@@ -36,7 +36,6 @@ class StepScreen(UiScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(LogView).focus()
         copy = ("y", "Copy what is shown", "screen.copy")
         self.query_one(KeyBar).show_keys((BACK, ("j k g G", "Move", ""), copy), LAST)
         if self._past is None:

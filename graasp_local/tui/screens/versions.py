@@ -13,7 +13,6 @@ from textual.widgets import Input
 from graasp_local.errors import sentences_of
 from graasp_local.planning.requests import Deploy
 from graasp_local.ports.live import AvailableVersion, AvailableVersions
-from graasp_local.tui import messages
 from graasp_local.tui.drawing.keys import KeyHint
 from graasp_local.tui.drawing.tables import versions_table
 from graasp_local.tui.screens.base import ListBox
@@ -46,21 +45,16 @@ class VersionsScreen(ListBox[None]):
         yield Lines(id="words", classes="keys")
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
         self.say("Asking the engine and the registry …")
         self._find()
 
-    def on_versions_found(self, message: messages.VersionsFound) -> None:
-        self._found = message.found
+    def _show(self, found: AvailableVersions) -> None:
+        self._found = found
         view = self.ui.view
-        self.say(message.found.problem)
+        self.say(found.problem)
         self._narrow()
         if view is not None and not self.query_one(Input).value:
             self.query_one(Rows).select(view.version)
-
-    def on_said(self, message: messages.Said) -> None:
-        message.stop()
-        self.say(message.text)
 
     def on_input_changed(self) -> None:
         self._narrow()
@@ -108,9 +102,9 @@ class VersionsScreen(ListBox[None]):
         live = self.ui.observer.live
         try:
             if live is not None:
-                self.post_message(messages.VersionsFound(live.versions()))
+                self.call_later(self._show, live.versions())
         except Exception as error:  # the person waits for an answer, whatever is wrong
-            self.post_message(messages.Said(" ".join(sentences_of(error))))
+            self.call_later(self.say, " ".join(sentences_of(error)))
 
     def hints(self) -> tuple[KeyHint, ...]:
         plan, cancel = super().hints()

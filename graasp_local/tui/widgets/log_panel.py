@@ -10,7 +10,6 @@ from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
 from textual.worker import get_current_worker
@@ -48,9 +47,6 @@ class LogPanel(Vertical):
         Binding("left_square_bracket", "range(-1)", show=False),
         Binding("right_square_bracket", "range(1)", show=False),
     ]
-
-    class Arrived(Message):
-        """Lines are waiting; at most one of these messages is pending at a time."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -169,7 +165,8 @@ class LogPanel(Vertical):
     def on_log_view_changed(self) -> None:
         self.query_one("#loghead", Lines).show(lambda width: (self._heading(width),))
 
-    def on_log_panel_arrived(self) -> None:
+    def _lines_arrived(self) -> None:
+        """At most one call of this is pending at a time."""
         wait = self._taken_at + _TAKE_SECONDS - time.monotonic()
         if wait > 0:
             self.set_timer(wait, self._take)
@@ -242,7 +239,7 @@ class LogPanel(Vertical):
             funnel.put(chunks.lines(chunk))
             if not self._rung:
                 self._rung = True
-                self.post_message(self.Arrived())
+                self.call_later(self._lines_arrived)
 
     def _release(self) -> None:
         for group in [worker for worker in self.workers if worker.node is self]:
