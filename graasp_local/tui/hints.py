@@ -42,7 +42,8 @@ def dashboard_hints(
     unfinished = ["resume"] if view.unfinished is not None else []
     unfinished += ["rollback"] if view.unfinished is not None and view.unfinished.can_be_undone else []
     last = view.last_deployment
-    undo = ["rollback"] if last is not None and last.can_be_undone and not unfinished else []
+    can_be_undone = last is not None and last.can_be_undone and not last.is_rollback
+    undo = ["rollback"] if can_be_undone and not unfinished else []
     names = ["watch"] if operation else [*unfinished, "deploy", "apply", *undo]
     names += ["logs", "history", "details"]
     service = view.service(selected)

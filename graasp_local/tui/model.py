@@ -85,16 +85,6 @@ class Service(Struct, frozen=True):
         return "stopped" if self.observed.status is Status.EXITED else self.observed.status.value
 
 
-class Deployment(Struct, frozen=True):
-    """The last successful deployment."""
-
-    version: str
-    at: str
-    downtime_seconds: float | None
-    can_be_undone: bool = True
-    """False for the first deployment of a site, and for a rollback."""
-
-
 class Reception(StrEnum):
     """What visitors of the site get now."""
 
@@ -113,20 +103,34 @@ class SiteView(Struct, frozen=True):
     selected: Version | None
     observed: ObservedState
     services: tuple[Service, ...]
-    last_deployment: Deployment | None
-    unfinished: OperationRecord | None
-    left_in: InfraState | None
+    journal: JournalContents
+    """Back to the last successful deployment."""
     holder: Holder | None = None
-    damaged_operations: tuple[str, ...] = ()
-    """A sentence for each damaged file of the journal."""
-    operations: tuple[OperationRecord, ...] = ()
-    """The last successful deployment and everything after it, oldest first."""
     core_answers: bool | None = None
     """Whether core answered through the open gate; None if it was not asked."""
 
     @property
+    def operations(self) -> tuple[OperationRecord, ...]:
+        """The last successful deployment and everything after it, oldest first."""
+        return self.journal.operations
+
+    @property
+    def last_deployment(self) -> OperationRecord | None:
+        """The last operation that left a version deployed."""
+        return last_deployed(self.operations)
+
+    @property
+    def unfinished(self) -> OperationRecord | None:
+        return unfinished_operation(self.operations) if self.holder is None else None
+
+    @property
+    def damaged_operations(self) -> tuple[str, ...]:
+        """A sentence for each damaged file of the journal."""
+        return tuple(f"{damaged.file.name}: {damaged.damage}" for damaged in self.journal.damaged)
+
+    @property
     def classification(self) -> Classification:
-        return classify(self.observed, self.left_in)
+        return classify(self.observed, state_left(self.operations))
 
     @property
     def state(self) -> InfraState | None:
@@ -175,45 +179,14 @@ class SiteView(Struct, frozen=True):
         return next((service for service in self.services if service.name == name), None)
 
 
-def site_view(
-    *,
-    project: str,
-    directory: str,
-    url: str,
-    selected: Version | None,
-    listing: Listing,
-    observed: ObservedState,
-    journal: JournalContents,
-    holder: Holder | None,
-) -> SiteView:
-    """Combine the observation and the journal: services by group, the last deployment, an unfinished operation."""
+def services_of(listing: Listing, observed: ObservedState) -> tuple[Service, ...]:
+    """The services by group, each with its container."""
     containers = {container.service: container for container in listing.containers}
-    rows = tuple(
+    return tuple(
         Service(service, containers.get(service.name))
         for group in GROUP_ORDER
         for service in sorted(observed.in_group(group), key=lambda service: service.name)
     )
-    operations = journal.operations
-    last = last_deployed(operations)
-    return SiteView(
-        project,
-        directory,
-        url,
-        selected,
-        observed,
-        rows,
-        _shown(last) if last else None,
-        unfinished_operation(operations) if holder is None else None,
-        state_left(operations),
-        holder,
-        tuple(f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged),
-        tuple(operations),
-    )
-
-
-def _shown(record: OperationRecord) -> Deployment:
-    can_be_undone = record.can_be_undone and not record.is_rollback
-    return Deployment(record.version or "", record.at, record.downtime_seconds, can_be_undone)
 
 
 def change_in_words(view: SiteView, target: InfraState) -> str:

@@ -30,7 +30,7 @@ from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
 from graasp_local.tui.drawing.month import DAYS, LastDays
 from graasp_local.tui.drawing.trouble import Trouble, TroubleKind
-from graasp_local.tui.model import Reception, SiteView, site_view
+from graasp_local.tui.model import Reception, SiteView, services_of
 from graasp_local.tui.ports import Access
 
 _RETRY_SECONDS = 2.0
@@ -137,17 +137,17 @@ class Observer:
             listing = self.live.listing()
             self._is_complete = listing.is_complete
             observed = observe(lambda: listing.seen, self._edge.gate, page_when_stopped=settings.page_when_stopped)
-            view = site_view(
+            return SiteView(
                 project=settings.project,
                 directory=str(site.directory),
                 url=settings.public_url,
                 selected=site.selected_version,
-                listing=listing,
                 observed=observed,
+                services=services_of(listing, observed),
                 journal=read_recent(site.journal_directory),
                 holder=current_holder(site.lock_file),
+                core_answers=self._core_answers if observed.gate is Gate.OPEN else None,
             )
-            return replace(view, core_answers=self._core_answers if observed.gate is Gate.OPEN else None)
         except ConfigurationError as error:
             self._site = None
             return Trouble(TroubleKind.SETTINGS, error.sentences)

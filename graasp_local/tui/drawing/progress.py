@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from graasp_local.tui.figures import clock
 from graasp_local.tui.operation_view import KILLED
-from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of
 from graasp_local.wording import size_in_words
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ def closed_line(operation: OperationView, now: float, width: int) -> Line:
     if operation.forecast is None or not operation.forecast.high:
         return line
     line = (*line, Piece(f", forecast {operation.forecast.in_words()}", Tone.QUIET))
-    used = sum(len(piece.text) for piece in line)
-    room = min(60, width - used - 2)
+    room = min(60, width - width_of(line) - 2)
     return (*line, Piece("  "), *_bar(seconds, operation.forecast.high, room)) if room >= _LEAST_BAR else line
 
 

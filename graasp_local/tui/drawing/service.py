@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from graasp_local.tui.figures import ago, at_moment, local_clock, size
-from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, width_of
 
 if TYPE_CHECKING:
     from graasp_local.ports.live import ContainerDetail
@@ -20,7 +20,7 @@ _READING_SECONDS = 5
 
 
 def detail_lines(
-    detail: ContainerDetail, reading: Reading | None, now: float, width: int, *, is_fresh: bool = True
+    detail: ContainerDetail, reading: Reading | None, now: float, width: int, *, is_fresh: bool
 ) -> tuple[Line, ...]:
     """Every line fits the width. Secrets are already masked in `detail`."""
     lines: list[Line] = [*_facts(detail, now), ()]
@@ -63,13 +63,9 @@ def _charts(detail: ContainerDetail, reading: Reading | None, width: int, *, is_
     beside = width >= 100
     each = (width - 4) // 2 if beside else width
     percent = f"{reading.cpu_percent:.1f} %" if reading.cpu_percent is not None else "…"
+    highest = max([10.0, *reading.history])
     processor = chart(
-        f"CPU: {percent} of one core",
-        reading.history,
-        each,
-        max(10.0, *reading.history, 0.0),
-        _percent,
-        is_fresh=is_fresh,
+        f"CPU: {percent} of one core", reading.history, each, highest, "{:.0f} %".format, is_fresh=is_fresh
     )
     limit = float(detail.memory_limit) or 1.25 * max(reading.memory_history)
     of = f" of {size(detail.memory_limit)}" if detail.memory_limit else ""
@@ -78,21 +74,19 @@ def _charts(detail: ContainerDetail, reading: Reading | None, width: int, *, is_
     )
     if not beside:
         return [*processor, (), *memory]
-    return [(*_filled(left, each), Piece("    "), *other) for left, other in zip(processor, memory, strict=True)]
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0f} %"
+    return [
+        (*left, Piece(" " * (each - width_of(left))), Piece("    "), *other)
+        for left, other in zip(processor, memory, strict=True)
+    ]
 
 
 def chart(
-    title: str, values: Sequence[float], width: int, top: float, told: object, *, is_fresh: bool = True
+    title: str, values: Sequence[float], width: int, top: float, say: Callable[[float], str], *, is_fresh: bool
 ) -> list[Line]:
     """A title, four rows of bars with their axis at the left, newest at the right, and the time axis below.
 
     Unless `is_fresh`, the newest value is labelled as the last reading, not as now.
     """
-    say = told if callable(told) else str
     room = max(1, width - _AXIS - 2)
     shown = list(values[-room:])
     eighths = [min(8 * _CHART_ROWS, round(8 * _CHART_ROWS * value / top)) if top else 0 for value in shown]
@@ -101,28 +95,11 @@ def chart(
     for row in range(_CHART_ROWS - 1, -1, -1):
         label = say(top) if row == _CHART_ROWS - 1 else ""
         bars = "".join(_BLOCKS[max(0, min(8, height - 8 * row))] for height in eighths)
-        lines.append(
-            (
-                Piece(f"{right(label, _AXIS)} ┤", Tone.QUIET),
-                Piece(bars.rjust(room), drawn),
-            )
-        )
-    lines.append((Piece(f"{right(say(0.0), _AXIS)} └{'─' * room}", Tone.QUIET),))
+        lines.append((Piece(f"{right(label, _AXIS)} ┤", Tone.QUIET), Piece(bars.rjust(room), drawn)))
+    lines.append(plain(f"{right(say(0.0), _AXIS)} └{'─' * room}", Tone.QUIET))
     begin = f"{room * _READING_SECONDS // 60} min ago"
-    lines.append(
-        (
-            Piece(
-                f"{' ' * (_AXIS + 2)}{begin}{right(end, room - len(begin))}",
-                Tone.QUIET,
-            ),
-        )
-    )
+    lines.append(plain(f"{' ' * (_AXIS + 2)}{begin}{right(end, room - len(begin))}", Tone.QUIET))
     return lines
-
-
-def _filled(line: Line, width: int) -> Line:
-    used = sum(len(piece.text) for piece in line)
-    return (*line, Piece(" " * max(0, width - used)))
 
 
 def _heading(title: str) -> list[Line]:
