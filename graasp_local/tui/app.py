@@ -386,9 +386,6 @@ class GraaspApp(VerbActions, App[None]):
         """Like Textual's, but without markup: the text may come from a registry or a database."""
         super().notify(plain_text(message), **{"markup": False, **how})
 
-    def on_said(self, message: messages.Said) -> None:
-        self.notify(message.text, severity=message.severity)
-
     # --- operations ---
 
     def plan(self, request: Request) -> None:

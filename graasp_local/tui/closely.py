@@ -12,7 +12,7 @@ from graasp_local.errors import GraaspLocalError
 from graasp_local.tui.drawing.progress import Closely
 
 if TYPE_CHECKING:
-    from graasp_local.ports.live import ContainerDetail, LiveEngine
+    from graasp_local.ports.live import LiveEngine
     from graasp_local.ports.world import World
     from graasp_local.tui.model import SiteView
     from graasp_local.tui.operation_view import StepView
@@ -53,7 +53,7 @@ class CloseLook:
         waiting = [detail for detail in details if detail.health not in ("", "healthy") or detail.status != "running"]
         if not waiting:
             return Closely(details)
-        slowest = min(waiting, key=_begun)
+        slowest = min(waiting, key=lambda detail: float("inf") if detail.started_at is None else detail.started_at)
         tail = self._its_world.containers.recent_log(slowest.service, _TAIL_LINES)
         return Closely(details, slowest.service, tuple(tail))
 
@@ -62,7 +62,3 @@ class CloseLook:
         if self._world is None:
             self._world = self._access.world(self._access.site(), InterruptionFlag(), lambda _: None)
         return self._world
-
-
-def _begun(detail: ContainerDetail) -> float:
-    return detail.started_at if detail.started_at is not None else float("inf")

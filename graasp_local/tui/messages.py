@@ -1,4 +1,4 @@
-"""Messages from threads to the UI. Threads never touch a widget: they post one of these."""
+"""What the threads that watch a site post to the app. Threads never touch a widget."""
 
 from __future__ import annotations
 
@@ -63,11 +63,3 @@ class OperationElsewhere(FromWatching):
 
     under_way: bool
     records: list[dict[str, Any]]
-
-
-@dataclass
-class Said(Message):
-    """A sentence for the user about something that a thread did."""
-
-    text: str
-    severity: str = "information"

@@ -308,13 +308,10 @@ class VerbActions:
 
     def _tell(self, act: Callable[[], str]) -> None:
         """On a thread: tell the user what this says, or what was wrong."""
-        from graasp_local.tui import messages
-
         try:
-            said = messages.Said(act())
+            self._ui.call_later(self._ui.notify, act())
         except Exception as error:  # the person waits for an answer, whatever is wrong
-            said = messages.Said(" ".join(sentences_of(error)), "error")
-        self._ui.post_message(said)
+            self._ui.call_later(self._ui.notify, " ".join(sentences_of(error)), severity="error")
 
     def _open_shell(self, service: str) -> None:
         live, terminal = self._ui.observer.live, self._ui.terminal
