@@ -71,7 +71,6 @@ class GraaspApp(VerbActions, App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(verb.key, f"verb('{verb.name}')", verb.label, show=False) for verb in TABLE if verb.key),
         Binding("colon,ctrl+p", "command_palette", "Palette", show=False),
-        Binding("escape", "back", "Back", show=False),
         Binding("less_than_sign", "widen_names(-2)", show=False),
         Binding("greater_than_sign", "widen_names(2)", show=False),
     ]

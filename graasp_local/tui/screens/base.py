@@ -33,7 +33,9 @@ class _OfTheUi(Screen[Result]):
 
 
 class UiScreen(_OfTheUi[None]):
-    """A full screen."""
+    """A full screen. Escape goes back to the one below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.back", show=False)]
 
 
 class Box(ModalScreen[Result], _OfTheUi[Result]):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from graasp_local.journal.read import read_operations
@@ -28,8 +26,6 @@ from graasp_local.tui.widgets.rows import Rows
 
 class HistoryScreen(UiScreen):
     """Read from the site's journal."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.back", show=False)]
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ class LogsScreen(UiScreen):
     """Opens with the selected service; `a` switches between it and all services."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,l", "app.back", show=False),
+        Binding("l", "app.back", show=False),
         Binding("slash", "app.log_action('filter')", show=False),
         Binding("a", "app.log_action('all')", show=False),
     ]

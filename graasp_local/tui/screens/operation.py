@@ -35,10 +35,7 @@ OperationSource = Literal["own_operation", "other_operation"]
 class OperationScreen(UiScreen):
     """Shows an operation live, from here or another process, or an earlier one, which does not change."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "app.back", show=False),
-        Binding("x", "interrupt", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("x", "interrupt", show=False)]
 
     def __init__(self, source: OperationSource, past: OperationView | None = None) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ _LOOK_SECONDS = 5.0
 class ServiceScreen(UiScreen):
     """Shows the service that was selected when the screen was opened."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,D", "app.back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("D", "app.back", show=False)]
 
     def __init__(self, service: str) -> None:
         super().__init__()

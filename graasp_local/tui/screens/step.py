@@ -20,7 +20,7 @@ from graasp_local.tui.widgets.logs import LogView
 class StepScreen(UiScreen):
     """A step of an operation from the history, or of a live one, whose lines are added as they come."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "app.back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "app.back", show=False)]
 
     def __init__(self, index: int, source: OperationSource, past: OperationView | None) -> None:
         super().__init__()
