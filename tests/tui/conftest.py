@@ -38,6 +38,17 @@ def still_time(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
+@pytest.fixture
+def access(tmp_path: Path) -> FakeAccess:
+    return FakeAccess(tmp_path / "school")
+
+
+async def press(pilot: Pilot[None], keys: str) -> None:
+    for key in keys.split():
+        await pilot.press(key)
+        await pilot.pause(0.1)
+
+
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     """Let the app go on until something is so."""
     deadline = time.monotonic() + DEADLINE_SECONDS

@@ -46,20 +46,9 @@ from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect
 from graasp_local.wording import STOPPING
-from tests.tui.conftest import drive, screen_text, until
+from tests.tui.conftest import drive, press, screen_text, until
 from tests.tui.fakes import MIGRATIONS, NOW, FakeAccess, FakeEdge, FakeLive, FakeSite
 from tests.tui.test_pictures import pretend_another_process, write_journal
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> FakeAccess:
-    return FakeAccess(tmp_path / "school")
-
-
-async def press(pilot: Pilot[None], keys: str) -> None:
-    for key in keys.split():
-        await pilot.press(key)
-        await pilot.pause(0.1)
 
 
 async def agree_to_deployment(pilot: Pilot[None], app: GraaspApp, typed: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import click
 import pytest
@@ -23,11 +22,6 @@ from tests.tui.fakes import FakeAccess
 
 WITH_KEYS = [row for row in TABLE if row.key]
 TERMINAL_ONLY = [row for row in TABLE if row.where is Where.COMMAND_LINE]
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> FakeAccess:
-    return FakeAccess(tmp_path / "school")
 
 
 def test_the_command_line_lists_the_table() -> None:

@@ -29,22 +29,11 @@ from graasp_local.tui.traffic import Traffic
 from graasp_local.tui.watching import last_days
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
-from tests.tui.conftest import drive, screen_text, until
+from tests.tui.conftest import drive, press, screen_text, until
 from tests.tui.fakes import NOW, FakeAccess, nginx_lines, readings, write_deployment
 from tests.tui.test_pictures import pretend_another_process, write_journal
 
 HEAD = "2026-01-01T00:00:"
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> FakeAccess:
-    return FakeAccess(tmp_path / "school")
-
-
-async def press(pilot: Pilot[None], keys: str) -> None:
-    for key in keys.split():
-        await pilot.press(key)
-        await pilot.pause(0.05)
 
 
 def marked(app: GraaspApp) -> str | None:
