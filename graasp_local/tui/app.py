@@ -29,7 +29,6 @@ from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.remembered import Remembered, recall, remember, remember_site
 from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.theme import DARK, LIGHT
-from graasp_local.tui.verbs_done import VerbActions
 from graasp_local.verbs import TABLE, shown_key
 from graasp_local.wording import plain_text
 
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from graasp_local.tui.ports import Access
     from graasp_local.tui.screens.plan import PlanMade
     from graasp_local.tui.terminal import Terminal
+    from graasp_local.tui.verbs_done import Verbs
     from graasp_local.tui.watching import Observer
 
 _THREADS = 64
@@ -60,7 +60,7 @@ class Threads(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-class GraaspApp(VerbActions, App[None]):
+class GraaspApp(App[None]):
     """`read_only` forbids changes; `terminal` is None in a browser, where no shell can be opened."""
 
     CSS_PATH = "styles.tcss"
@@ -119,6 +119,13 @@ class GraaspApp(VerbActions, App[None]):
         from graasp_local.tui.watching import Observer
 
         return Observer(self.access)
+
+    @cached_property
+    def verbs(self) -> Verbs:
+        """What the verbs do; created on first use."""
+        from graasp_local.tui.verbs_done import Verbs
+
+        return Verbs(self)
 
     def get_default_screen(self) -> Screen[Any]:
         return Dashboard()
@@ -245,6 +252,13 @@ class GraaspApp(VerbActions, App[None]):
 
         return post
 
+    @work(thread=True, exit_on_error=False, group="verbs")
+    def _prepare_verbs(self) -> None:
+        """Import what the first key would otherwise wait for."""
+        import importlib
+
+        importlib.import_module("graasp_local.tui.verbs_done")
+
     @work(thread=True, exclusive=True, exit_on_error=False, group="look")
     def _look(self) -> None:
         from graasp_local.tui import messages
@@ -318,6 +332,7 @@ class GraaspApp(VerbActions, App[None]):
         self.view = message.view
         if is_new:
             self._write_down_site(self.directory)
+            self._prepare_verbs()
         # The thirty days change with every operation, and when a gate that was closed is found open.
         told = (
             tuple((each.operation, each.outcome) for each in self.view.operations),
@@ -385,7 +400,27 @@ class GraaspApp(VerbActions, App[None]):
         """Like Textual's, but without markup: the text may come from a registry or a database."""
         super().notify(plain_text(message), **{"markup": False, **how})
 
-    # --- operations ---
+    # --- what the user asks for ---
+
+    def action_verb(self, name: str) -> None:
+        self.verbs.do(name)
+
+    def action_watch(self) -> None:
+        self.verbs.do("watch")
+
+    async def action_quit(self) -> None:
+        """Textual's own ctrl+q, which asks just as q does."""
+        self.verbs.do("quit")
+
+    async def action_back(self) -> None:
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def may_change(self) -> bool:
+        """Whether the site may be changed from here; if not, the user is told."""
+        if self.read_only:
+            self.notify("This UI was opened with --read-only: nothing can be changed from here.", severity="warning")
+        return not self.read_only
 
     def plan(self, request: Request) -> None:
         """Show the plan for a request, for the user to decide on."""
@@ -393,12 +428,12 @@ class GraaspApp(VerbActions, App[None]):
 
         if self.is_under_way or self.is_operated_elsewhere:
             self.notify("An operation is running. Wait until it has ended, or press w to watch it.", severity="warning")
-        elif self._may_change():
+        elif self.may_change():
             self.push_screen(PlanScreen(request))
 
     def start_operation(self, plan_made: PlanMade) -> None:
         """Carry out the plan that was shown and confirmed."""
-        if not self._may_change():
+        if not self.may_change():
             return
         from graasp_local.tui.operation_run import OperationRun
         from graasp_local.tui.operation_view import OperationView

@@ -35,6 +35,7 @@ from graasp_local.tui.screens.step import StepScreen
 from graasp_local.tui.screens.versions import VersionsScreen
 from graasp_local.tui.terminal import Terminal
 from graasp_local.tui.theme import DARK, LIGHT
+from graasp_local.tui.verbs_done import Verbs
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE
@@ -104,8 +105,8 @@ def access(tmp_path: Path) -> FakeAccess:
 def test_the_keys_of_the_dashboard(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     left: list[bool] = []
-    monkeypatch.setattr(GraaspApp, "open_address", lambda app, address: opened.append(address))
-    monkeypatch.setattr(GraaspApp, "_open_shell", lambda app, service: opened.append(service))
+    monkeypatch.setattr(Verbs, "open_address", lambda verbs, address: opened.append(address))
+    monkeypatch.setattr(Verbs, "_open_shell", lambda verbs, service: opened.append(service))
     monkeypatch.setattr(App, "exit", lambda app, *_, **__: left.append(True))
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -209,7 +210,7 @@ def test_the_keys_of_a_plan_of_what_is_under_way_and_of_the_boxes(
     copied: list[str] = []
     opened: list[str] = []
     monkeypatch.setattr(GraaspApp, "copy_to_clipboard", lambda app, text: copied.append(text))
-    monkeypatch.setattr(GraaspApp, "open_address", lambda app, address: opened.append(address))
+    monkeypatch.setattr(Verbs, "open_address", lambda verbs, address: opened.append(address))
     access.fake.held.clear()
     write_journal(access, "done", "step-ended")
 

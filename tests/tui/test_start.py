@@ -28,6 +28,7 @@ LATER = (
     "graasp_local.tui.messages",
     "graasp_local.tui.operation_run",
     "graasp_local.tui.operation_view",
+    "graasp_local.tui.verbs_done",
     "graasp_local.tui.watching",
     "docker",
     "psycopg",

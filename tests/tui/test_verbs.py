@@ -15,7 +15,7 @@ from graasp_local.tui.drawing.help import WORDS, help_lines
 from graasp_local.tui.screens.in_terminal import InTerminalScreen
 from graasp_local.tui.terminal import Terminal
 from graasp_local.tui.tones import text_of
-from graasp_local.tui.verbs_done import VerbActions
+from graasp_local.tui.verbs_done import Verbs
 from graasp_local.verbs import COMMAND_LINE_VERBS, TABLE, Verb, Where, shown_key
 from tests.tui.conftest import drive, screen_text
 from tests.tui.fakes import FakeAccess
@@ -41,7 +41,7 @@ def test_no_key_means_two_things() -> None:
 
 @pytest.mark.parametrize("row", WITH_KEYS, ids=lambda row: row.name)
 def test_every_key_does_something_and_is_explained(row: Verb) -> None:
-    assert hasattr(VerbActions, f"do_{row.name.replace('-', '_')}")
+    assert hasattr(Verbs, f"do_{row.name.replace('-', '_')}")
     assert WORDS[row.name] in text_of(help_lines(70))
     assert shown_key(row.key) in text_of(help_lines(70))
 
@@ -58,7 +58,7 @@ def test_a_verb_without_a_screen_is_run_in_the_terminal(row: Verb, access: FakeA
     ran: list[tuple[str, list[str]]] = []
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
-        app.run_in_terminal = lambda name, arguments: ran.append((name, [*arguments]))  # type: ignore[method-assign]
+        app.verbs.run_in_terminal = lambda name, arguments: ran.append((name, [*arguments]))  # type: ignore[method-assign]
         app.action_verb(row.name)
         await pilot.pause()
         assert isinstance(app.screen, InTerminalScreen)
@@ -74,7 +74,7 @@ def test_read_only_and_a_browser_show_a_command_without_running_it(access: FakeA
     ran: list[str] = []
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
-        app.run_in_terminal = lambda name, arguments: ran.append(name)  # type: ignore[method-assign]
+        app.verbs.run_in_terminal = lambda name, arguments: ran.append(name)  # type: ignore[method-assign]
         app.action_verb("compose")
         await pilot.pause()
         assert "Run it in a terminal" in screen_text(app)

@@ -53,7 +53,7 @@ class InTerminalScreen(Box[None]):
             self.say("A quotation mark is missing.", Tone.BAD)
             return
         self.dismiss(None)
-        self.ui.run_in_terminal(self._row.name, arguments)
+        self.ui.verbs.run_in_terminal(self._row.name, arguments)
 
     def action_copy(self) -> None:
         command = f"graasp-local {self._row.name} {self.query_one(Input).value}".strip()

@@ -140,7 +140,7 @@ class OperationScreen(UiScreen):
                 "The operation stops at the next safe point.",
                 "While the gate is still open, nothing is changed; once it is closed, a deployment is rolled back.",
             )
-            self.ui.ask(Confirm("Interrupt the operation", said, "Interrupt"), self._interrupt)
+            self.ui.verbs.ask(Confirm("Interrupt the operation", said, "Interrupt"), self._interrupt)
 
     def action_read(self) -> None:
         self.query_one(Rows).action_choose()

@@ -27,7 +27,7 @@ class PageScreen(Box[None]):
         self._words = page_text(self._file.read_text())
 
     def action_open(self) -> None:
-        self.ui.open_address(self._file.as_uri())
+        self.ui.verbs.open_address(self._file.as_uri())
 
     def text(self, width: int) -> tuple[Line, ...]:
         title, *sentences = self._words

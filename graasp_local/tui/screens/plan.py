@@ -104,7 +104,7 @@ class PlanScreen(UiScreen):
         """Go back; after a refusal, to the list that the refused choice came from."""
         self.ui.pop_screen()
         if self._is_refused:
-            self.ui.choose_again(self._request)
+            self.ui.verbs.choose_again(self._request)
 
     def _show_refusal(self, sentences: tuple[str, ...]) -> None:
         self._is_refused = True
