@@ -8,7 +8,8 @@
     watching.py      the threads' loops: observing on changes, reading usage, following operations
     widgets/         a block of lines, a list with a cursor, logs, the key bar
     screens/         one file each: event in, widget out
-    app.py           which screen is shown, which worker runs
+    verbs_done.py    what each verb does: which screen it opens, what a thread does
+    app.py           what was observed last, which worker runs
 
 Nothing outside this package imports Textual.
 """

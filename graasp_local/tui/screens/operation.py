@@ -11,6 +11,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import seconds_by_step
+from graasp_local.tui.closely import CloseLook
 from graasp_local.tui.drawing.operation import ending_lines, operation_title, output_lines, steps_table
 from graasp_local.tui.drawing.progress import Closely, Usual, closed_line, closely_lines, usual_seconds
 from graasp_local.tui.drawing.site import strip_lines
@@ -97,9 +100,6 @@ class OperationScreen(UiScreen):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="usual")
     def _read_usual(self) -> None:
-        from graasp_local.journal.read import read_operations
-        from graasp_local.journal.records import seconds_by_step
-
         began = self.operation.began if self.operation is not None else 0.0
         operations = read_operations(self.ui.access.site().journal_directory, _OPERATIONS_FOR_WHAT_IS_USUAL)
         # This operation must not be compared with itself.
@@ -109,8 +109,6 @@ class OperationScreen(UiScreen):
     @work(thread=True, exclusive=True, exit_on_error=False, group="closely")
     def _look_closely(self) -> None:
         """Loop: once a second, look at what the running step waits for."""
-        from graasp_local.tui.closely import CloseLook
-
         look = CloseLook(self.ui.access)
         while not self._is_gone.wait(_LOOK_SECONDS) and not self.ui.stop.is_set():
             operation = self.operation

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from graasp_local.tui.drawing.tables import sites_table
 from graasp_local.tui.remembered import recall
 from graasp_local.tui.screens.base import ListBox
+from graasp_local.tui.watching import Observer
 from graasp_local.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ class SitesScreen(ListBox[str]):
         self.dismiss(message.key)
 
     def _look(self, site: str) -> None:
-        from graasp_local.tui.watching import Observer
-
         access = self.ui.access.at(Path(site), read_only=True)
         self.call_later(self._show, site, Observer(access).look_once())
 
