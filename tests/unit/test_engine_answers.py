@@ -330,6 +330,6 @@ def test_what_a_command_writes_is_read_however_early_it_arrives(tmp_path: Path) 
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             assert run_inside(client, "c1", ["greet"]) == (3, b"hello\nno\n")
-            assert client.api.exec_start("e1") != b"hello\nno\n", "docker-py has mended issue 3332: use exec_start"
+            assert client.api.exec_start("e1") != b"hello\nno\n", "docker-py has fixed issue 3332: use its exec_start"
         finally:
             server.shutdown()
