@@ -18,6 +18,7 @@ import pytest
 from docker import DockerClient
 from docker.errors import APIError
 
+from graasp_local.engine.compose.verbs import compose_failed
 from graasp_local.engine.containers.inside import run_inside
 from graasp_local.engine.containers.networks import without_their_network
 from graasp_local.engine.containers.of_project import containers_of
@@ -237,6 +238,10 @@ def test_a_swarm_with_too_few_managers_has_no_leader(said: str) -> None:
     assert "has no leader that answers: more than half of its managers must be online" in error.what
     assert "rpc error" not in error.what
     assert "--force-new-cluster" in error.next_step
+    assert (
+        "has no leader that answers"
+        in compose_failed(f" Container x-redis-1  Starting\nError response from daemon: {said}").what
+    )
     with pytest.raises(EngineUnreachable, match="has no leader"), engine_refusals():
         raise APIError("500 Server Error", explanation=said)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine.compose import leftovers, site_files
-from graasp_local.engine.reach.addresses import engine_address, unreachable
+from graasp_local.engine.reach.addresses import engine_address, lacks_leader, unreachable, without_leader
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
 from graasp_local.files import current_directory
 from graasp_local.planning.requirements import OLDEST_COMPOSE
@@ -334,4 +334,6 @@ def compose_failed(stderr: str) -> GraaspLocalError:
     reason = telling[-1] if telling else "no reason given"
     if "Cannot connect to the Docker daemon" in stderr:
         return unreachable(stderr)
+    if lacks_leader(stderr):
+        return without_leader()
     return NeedsYou(f"Compose failed: {reason}")

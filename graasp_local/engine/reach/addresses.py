@@ -115,7 +115,7 @@ def refused(status: int, said: str) -> EngineUnreachable:
     except (ValueError, KeyError):
         words = said
     if lacks_leader(words):
-        return _without_leader()
+        return without_leader()
     words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "no reason was given"
     way = "Check its log (`journalctl --unit docker`)."
     if status in (401, 403):
@@ -135,7 +135,8 @@ def lacks_leader(said: str) -> bool:
     return any(sign in said.lower() for sign in _NO_LEADER)
 
 
-def _without_leader() -> EngineUnreachable:
+def without_leader() -> EngineUnreachable:
+    """The error for an engine whose Swarm has no leader: it refuses everything that changes something."""
     return EngineUnreachable(
         f"The Swarm of the Docker engine at {_where()} has no leader that answers: more than half of "
         "its managers must be online.",
