@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -34,7 +35,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 @click.option(
     "--bind",
     help=(
-        "Address that nginx listens on. Default: 0.0.0.0; 127.0.0.1 behind a TLS proxy, for localhost and with --demo."
+        "Address that nginx listens on. Default: 0.0.0.0 (:: for an IPv6 URL); 127.0.0.1 behind a TLS proxy, for "
+        "localhost and with --demo."
     ),
 )
 @click.option(
@@ -133,8 +135,8 @@ def command(
     site = init_site(where, chosen, demo)
     say(f"Created a site in {site.directory}.", err=True)
     say("Its settings and secrets are in .env; keep a copy of that file elsewhere.", err=True)
-    at = "" if site.directory == Path.cwd() else f" --site {site.directory}"
-    for step in next_steps(answers, f"graasp-local{at}"):
+    at = "" if site.directory == Path.cwd() else f" --site {shlex.quote(str(site.directory))}"
+    for step in next_steps(answers, f"graasp-local{at}", chosen["PUBLIC_URL"]):
         say(f"Next: {step}", err=True)
 
 

@@ -87,7 +87,7 @@ def ways_for(host: str) -> tuple[str, ...]:
     lines = {way.value: meaning for way, meaning in TLS_MODES.items()}
     if not keeps_logins(host):
         lines[TlsMode.HTTP.value] = (
-            f"plain HTTP: users cannot stay logged in on http://{host}, so use it only to try Graasp out"
+            f"plain HTTP: users cannot stay logged in on http://{in_url(host)}, so use it only to try Graasp out"
         )
     return tuple(f"  {way:<6} {meaning}" for way, meaning in lines.items())
 
@@ -105,8 +105,13 @@ def host_error(text: str) -> str | None:
         return "should be the host name alone, without http:// and without a path"
     if not is_address(text) and not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", text):
         return "is not a host name"
-    host = f"[{text}]" if ":" in text else text
+    host = in_url(text)
     return value_error("COOKIE_DOMAIN", host) or value_error("PUBLIC_URL", f"http://{host}")
+
+
+def in_url(host: str) -> str:
+    """The host as it is written in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def port_error(text: str) -> str | None:
@@ -152,14 +157,15 @@ def has_password(mail: str) -> bool:
 def settings_of(answers: SiteAnswers) -> dict[str, str]:
     """The settings that follow from the answers; all others keep their default."""
     url_port = "" if answers.port == 80 else f":{answers.port}"
-    host = f"[{answers.host}]" if ":" in answers.host else answers.host
+    host = in_url(answers.host)
+    everywhere = "::" if ":" in answers.host else "0.0.0.0"  # noqa: S104 - a web site is for everyone
     local = _is_local(answers.host) or answers.way is TlsMode.PROXY
     chosen = {
         "PUBLIC_URL": f"http://{host}{url_port}" if answers.way is TlsMode.HTTP else f"https://{host}",
         "COOKIE_DOMAIN": host,
         "UMAMI_HOST": "umami.localhost" if is_address(answers.host) else f"umami.{answers.host}",
         "HTTP_PORT": str(answers.port),
-        "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everyone
+        "HTTP_BIND": answers.bind or ("127.0.0.1" if local else everywhere),
     }
     match answers.way:
         case TlsMode.HTTP:
@@ -185,18 +191,18 @@ def settings_of(answers: SiteAnswers) -> dict[str, str]:
     return chosen
 
 
-def next_steps(answers: SiteAnswers, command: str) -> tuple[str, ...]:
-    """What to do after `init`, a sentence each; `command` is how graasp-local is called for this site."""
+def next_steps(answers: SiteAnswers, command: str, url: str) -> tuple[str, ...]:
+    """What to do after `init`, a sentence each; `command` is how graasp-local is called for the site at `url`."""
     steps = []
     if answers.way is TlsMode.PROXY:
-        bind = settings_of(answers)["HTTP_BIND"]
+        bind = in_url(settings_of(answers)["HTTP_BIND"])
         steps.append(
-            f"Make your TLS proxy forward https://{answers.host} to http://{bind}:{answers.port}, with the "
+            f"Make your TLS proxy forward {url} to http://{bind}:{answers.port}, with the "
             "original Host header and X-Forwarded-Proto: https."
         )
     if answers.way is TlsMode.HTTP and not keeps_logins(answers.host):
         steps.append(
-            f"Users cannot stay logged in on http://{answers.host}: browsers keep Graasp's session cookie only "
+            f"Users cannot stay logged in on {url}: browsers keep Graasp's session cookie only "
             "over HTTPS or on localhost. Set up HTTPS before you open the site to users."
         )
     if "nudenet" not in answers.parts:

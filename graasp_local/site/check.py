@@ -6,6 +6,7 @@ The rules for `.env` are in settings/rules.py, the same that every command appli
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -209,5 +210,5 @@ def _readable_by_others(site: Site) -> Iterator[Finding]:
                 "",
                 None,
                 f"{file} contains secrets and is accessible to other users of this machine (mode {mode:04o}).",
-                f"`chmod {wanted:o} {file}`",
+                f"`chmod {wanted:o} {shlex.quote(str(file))}`",
             )

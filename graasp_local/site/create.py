@@ -16,8 +16,8 @@ from pathlib import Path
 from graasp_local import __version__
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
-from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting, parse_settings
-from graasp_local.settings.rules import read
+from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting
+from graasp_local.settings.rules import errors, read
 from graasp_local.site import prepare
 from graasp_local.site.ownership import refuse_strangers
 from graasp_local.site.site import Site
@@ -41,6 +41,21 @@ DEMO_SETTINGS: Mapping[str, str] = {
 
 REAL_SETTINGS: Mapping[str, str] = {"COMPOSE_PROFILES": "etherpad,files,iframely"}
 """The settings of any other site: what makes a complete Graasp. The client has to be built first."""
+
+
+_GIVEN_BY: Mapping[str, str] = {
+    "COMPOSE_PROJECT_NAME": "--project",
+    "PUBLIC_URL": "--url",
+    "COOKIE_DOMAIN": "--url",
+    "UMAMI_HOST": "--url",
+    "HTTP_BIND": "--bind",
+    "HTTP_PORT": "--port",
+    "HTTPS_PORT": "--url",
+    "MAILER_CONNECTION": "--mail or $MAILER_CONNECTION",
+    "TLS_CERTIFICATE": "--certificate",
+    "TLS_KEY": "--certificate-key",
+}
+"""The option of `init` that a setting is made from."""
 
 
 def default_project_name(directory: Path) -> str:
@@ -110,6 +125,18 @@ def refuse_existing(site: Site) -> None:
         )
 
 
+def _refuse_unusable(text: str) -> None:
+    """Raises ConfigurationError for a value that `.env` must not have. It has not been written, so no file is named."""
+    found = next(errors(read(text)), None)
+    if found is not None:
+        option = _GIVEN_BY.get(found.key)
+        raise ConfigurationError(
+            f"{found.key} {found.said}.",
+            "No site was created.",
+            f"Pass another {option}." if option else f"Choose another value for {found.key}.",
+        )
+
+
 def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
     """Make `directory` a site, or leave nothing behind. Raises ConfigurationError for an existing site or a bad value.
 
@@ -120,7 +147,7 @@ def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
     prepare.refuse_unusable_name(site.directory)
     refuse_strangers(site.strangers())
     text = environment_text({**(DEMO_SETTINGS if demo else REAL_SETTINGS), **chosen})
-    parse_settings(text, str(site.env_file))
+    _refuse_unusable(text)
     missing = [parent for parent in (site.directory, *site.directory.parents) if not parent.exists()]
     with ExitStack() as undo:
         for parent in reversed(missing):  # removed last, deepest first, and only if nothing else is in them

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -368,5 +369,5 @@ def _refuse_foreign(site: Site, owner: str | None) -> None:
         raise ConfigurationError(
             f"The site in {site.directory} belongs to {owner}, so it is only used if you name it explicitly.",
             "Nothing was read from it, and nothing was changed.",
-            f"If it is the site you mean, add --site {site.directory}.",
+            f"If it is the site you mean, add --site {shlex.quote(str(site.directory))}.",
         )

@@ -114,17 +114,19 @@ def test_a_site_behind_a_proxy_has_nothing_that_config_check_would_say() -> None
 
 
 def test_what_to_do_next_is_printed_for_what_is_still_missing() -> None:
-    told = " ".join(next_steps(SiteAnswers("graasp.school.example", TlsMode.PROXY, 8080), "graasp-local"))
-    assert "http://127.0.0.1:8080" in told
+    proxied = SiteAnswers("graasp.school.example", TlsMode.PROXY, 8080)
+    told = " ".join(next_steps(proxied, "graasp-local", "https://graasp.school.example:8443"))
+    assert "forward https://graasp.school.example:8443 to http://127.0.0.1:8080" in told
     assert "MAILER_CONNECTION" in told
     assert "deploy --version X" in told
-    by_address = " ".join(next_steps(SiteAnswers("192.0.2.7", TlsMode.HTTP, 80), "graasp-local"))
+    by_address = " ".join(next_steps(SiteAnswers("192.0.2.7", TlsMode.HTTP, 80), "graasp-local", "http://192.0.2.7"))
     assert "stay logged in on http://192.0.2.7" in by_address
 
 
 def test_an_ipv6_address_is_in_brackets_wherever_it_is_part_of_a_url() -> None:
     chosen = settings_of(SiteAnswers("2001:db8::1", TlsMode.HTTP, 8080))
     assert chosen["PUBLIC_URL"] == "http://[2001:db8::1]:8080"
+    assert chosen["HTTP_BIND"] == "::"
     assert parse_settings(environment_text(chosen), ".env").public_url == chosen["PUBLIC_URL"]
     assert list(errors(read(environment_text(chosen)))) == []
 
@@ -396,3 +398,31 @@ def test_a_name_that_compose_would_misread_is_refused_and_nothing_is_made(tmp_pa
 def test_other_names_are_left_alone(tmp_path: Path, name: str) -> None:
     site = init_site(tmp_path / name, {"COMPOSE_PROJECT_NAME": "named"}, demo=True)
     assert f"GRAASP_STACK={site.stack_copy}" in site.version_file.read_text().splitlines()
+
+
+def test_the_next_commands_can_be_typed_whatever_the_directory_is_called(tmp_path: Path) -> None:
+    directory = tmp_path / "it's a school"
+    told = CliRunner().invoke(cli, ["init", str(directory), "--demo"]).stderr
+    typed = [command for command in re.findall(r"`(graasp-local[^`]*)`", told) if "--site" in command]
+    assert len(typed) == 3
+    assert all(shlex.split(command)[:3] == ["graasp-local", "--site", str(directory)] for command in typed)
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "next_step"),
+    [
+        (["--url", "https://graasp.example/here"], "PUBLIC_URL", "Pass another --url."),
+        (["--demo", "--project", "My School"], "COMPOSE_PROJECT_NAME", "Pass another --project."),
+        (["--demo", "--bind", "300.1.1.1"], "HTTP_BIND", "Pass another --bind."),
+        (["--demo", "--mail", "smtp://a b:25"], "MAILER_CONNECTION", "Pass another --mail or $MAILER_CONNECTION."),
+    ],
+)
+def test_an_option_with_a_value_that_cannot_be_used_is_named_instead_of_a_file_that_is_not_there(
+    tmp_path: Path, options: list[str], key: str, next_step: str
+) -> None:
+    result = CliRunner().invoke(cli, ["init", str(tmp_path / "site"), "--yes", *options])
+    assert isinstance(result.exception, ConfigurationError)
+    assert result.exception.what.startswith(key)
+    assert result.exception.next_step == next_step
+    assert ".env" not in f"{result.exception.what} {result.exception.meaning}"
+    assert list(tmp_path.iterdir()) == []
