@@ -240,7 +240,7 @@ def test_a_swarm_with_too_few_managers_has_no_leader(said: str) -> None:
     assert "--force-new-cluster" in error.next_step
     assert (
         "has no leader that answers"
-        in compose_failed(f" Container x-redis-1  Starting\nError response from daemon: {said}").what
+        in compose_failed(f" Container x-redis-1  Starting\nError response from daemon: {said}", 1).what
     )
     with pytest.raises(EngineUnreachable, match="has no leader"), engine_refusals():
         raise APIError("500 Server Error", explanation=said)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from graasp_local.engine.compose.verbs import without_inactive
+from graasp_local.engine.compose.verbs import compose_failed, without_inactive
 from graasp_local.engine.containers.services import SERVICE_LABEL, observed
 from graasp_local.engine.data.streams import answer_of, entries_of
 from graasp_local.engine.images.migrations import migrations_in
@@ -362,3 +362,21 @@ def test_an_answer_that_the_engine_loses_is_asked_for_again(tmp_path: Path) -> N
         answer_of(["true"], "Reading the files")
     with pytest.raises(NeedsYou, match="Listing the content of the dump failed"):
         entries_of(["true"], [])
+
+
+@pytest.mark.parametrize(
+    ("stderr", "exit_code", "said"),
+    [
+        (
+            " Container x  Starting\nError response from daemon: no space left",
+            1,
+            "Error response from daemon: no space left",
+        ),
+        (" Container x  Starting\n", -9, "it was killed by the signal SIGKILL."),
+        ("", 18, "exit code 18, without a reason."),
+    ],
+)
+def test_a_compose_that_failed_or_was_killed_is_reported_without_a_librarys_words(
+    stderr: str, exit_code: int, said: str
+) -> None:
+    assert compose_failed(stderr, exit_code).what == f"Compose failed: {said}"

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -168,7 +169,7 @@ class Compose:
         answer = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         said = answer.stdout + answer.stderr
         if answer.returncode in (125, 126, 127):
-            raise compose_failed(said)
+            raise compose_failed(said, answer.returncode)
         return answer.returncode, said
 
     def config(self, candidate: Candidate) -> dict[str, Any]:
@@ -182,7 +183,7 @@ class Compose:
             compose_version()  # raises the error that says what is missing
             raise
         if answer.returncode:
-            raise compose_failed(answer.stderr)
+            raise compose_failed(answer.stderr, answer.returncode)
         config: dict[str, Any] = json.loads(answer.stdout)
         return {**config, "services": without_inactive(config["services"], self._profiles(candidate))}
 
@@ -198,7 +199,7 @@ class Compose:
         answer = subprocess.run(words, capture_output=True, text=True, input=json.dumps(project))
         if answer.returncode == 0:
             return None
-        error = compose_failed(answer.stderr)
+        error = compose_failed(answer.stderr, answer.returncode)
         if isinstance(error, EngineUnreachable) or "validating -" in answer.stderr:
             raise error
         return error.what.removeprefix("Compose failed: ").removeprefix("Error response from daemon: ")
@@ -241,7 +242,7 @@ class Compose:
             compose_version()  # raises the error that says what is missing
             raise
         except DockerException as error:
-            raise compose_failed(error.stderr or str(error)) from error
+            raise compose_failed(error.stderr or "", error.return_code) from error
 
     def _see_to_environment(self) -> None:
         if current_directory() is None:  # programs started there would refuse to run
@@ -327,13 +328,22 @@ def compose_version() -> str:
     return version
 
 
-def compose_failed(stderr: str) -> GraaspLocalError:
-    """An error with Compose's own reason, without its progress lines."""
+def compose_failed(stderr: str, exit_code: int) -> GraaspLocalError:
+    """An error with Compose's own reason, without its progress lines, or with the signal that ended it."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if "rror" in line or "failed" in line or "cannot" in line.lower()] or lines
-    reason = telling[-1] if telling else "no reason given"
     if "Cannot connect to the Docker daemon" in stderr:
         return unreachable(stderr)
     if lacks_leader(stderr):
         return without_leader()
+    if exit_code < 0:
+        return NeedsYou(f"Compose failed: it was killed by the signal {_signal_name(-exit_code)}.")
+    reason = telling[-1] if telling else f"exit code {exit_code}, without a reason."
     return NeedsYou(f"Compose failed: {reason}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

@@ -292,7 +292,7 @@ class DockerEngine(SiteImages):
                 prepare.prepare(self._site)
                 code, said = self.compose.run_once("nginx", ("nginx", "-t"), ["GRAASP_INSIDE_ADDRESS=127.0.0.1"])
                 if code and "[emerg]" not in said:
-                    raise compose_failed(said)
+                    raise compose_failed(said, code)
                 return refusal_of_nginx(said) if code else None
         return None
 
