@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from graasp_local.lock import Holder
 from graasp_local.operations.steps.preflight import Problem
 from graasp_local.ports.database import CollationChange
 from graasp_local.ports.doctor import EngineInfo, Registry
@@ -139,10 +140,13 @@ class Facts(Struct, frozen=True):
     volumes: Fact[tuple[str, ...]]
     postgres: Fact[PostgresMajors]
     unfinished: str | None
+    """An operation without an end; it is still running if there is a `holder`."""
     collations: Fact[tuple[CollationChange, ...]] = Known(())
     refusals: Fact[tuple[Problem, ...]] = Unknown("it was not asked")
     """Why a deployment would be refused, by its own checks."""
     rollback: Fact[Return | None] = Known(None)
     """None if nothing was deployed yet."""
+    holder: Holder | None = None
+    """The command that is running on this site."""
     newer_maker: str | None = None
     """The version of a newer graasp-local that has written to the site's `.env`."""

@@ -26,6 +26,7 @@ from graasp_local.doctor.facts import (
     Unknown,
 )
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
+from graasp_local.lock import current_holder
 from graasp_local.operations.deployments import refusals
 from graasp_local.operations.steps.having_images import rollback_images
 from graasp_local.planning.states import ServiceGroup
@@ -118,6 +119,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             refusals=refused(),
             rollback=returning(),
             unfinished=attempt_or_none(lambda: _unfinished(site)),
+            holder=current_holder(site.lock_file),
             newer_maker=attempt_or_none(lambda: newer_maker(site.read_env())),
         )
 

@@ -51,5 +51,5 @@ def _each(facts: Facts) -> tuple[Finding, ...]:
         *judge_site.volumes(facts.volumes),
         *judge_site.postgres(facts.postgres),
         *judge_site.collations(facts.collations, facts.postgres),
-        *judge_site.unfinished(facts.unfinished),
+        *judge_site.unfinished(facts.unfinished, facts.holder),
     )

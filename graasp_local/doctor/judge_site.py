@@ -8,6 +8,7 @@ from graasp_local import __version__
 from graasp_local.backup.names import DATABASES
 from graasp_local.doctor.facts import Fact, Facts, Known, PostgresMajors, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
+from graasp_local.lock import Holder
 from graasp_local.ports.database import CollationChange
 from graasp_local.settings.rules import Severity
 from graasp_local.wording import listed
@@ -111,8 +112,11 @@ def collations(changes: Fact[tuple[CollationChange, ...]], postgres: Fact[Postgr
         yield ok("collations", "Text is still sorted as it was when the databases were created.")
 
 
-def unfinished(operation: str | None) -> Iterator[Finding]:
-    if operation is not None:
+def unfinished(operation: str | None, holder: Holder | None) -> Iterator[Finding]:
+    if holder is not None:
+        said = f"Another command is running on this site: {holder.described()}. What it does is not finished yet."
+        yield Finding("unfinished", Verdict.WARNING, said, "Wait until it has ended, then run doctor again.")
+    elif operation is not None:
         said = f"The operation {operation} was left unfinished."
         yield Finding("unfinished", Verdict.WARNING, said, "`graasp-local resume` or `graasp-local rollback`")
     else:

@@ -33,6 +33,7 @@ from graasp_local.doctor.findings import Finding, Verdict, exit_code
 from graasp_local.doctor.gather import gather
 from graasp_local.doctor.judge import judge
 from graasp_local.errors import ExitCode, GraaspLocalError, Refused
+from graasp_local.lock import Holder
 from graasp_local.operations.deployments import deployment_plan, refusals
 from graasp_local.operations.steps.preflight import Problem
 from graasp_local.planning.plan_deploy import DeployRequest
@@ -218,6 +219,12 @@ def test_what_is_unknown_is_never_ok(fact: str) -> None:
             "1.0.0 would be restored with another build of core and workers",
         ),
         ("unfinished", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy was left unfinished"),
+        (
+            "unfinished",
+            {"unfinished": "0002-deploy", "holder": Holder("graasp-local deploy --version 1.1.0", 7, "here", "now")},
+            Verdict.WARNING,
+            "Another command is running on this site: `graasp-local deploy --version 1.1.0`",
+        ),
         ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was interrupted"),
     ],
 )
