@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import convert
 
-from graasp_local.errors import Refused
+from graasp_local.errors import ConfigurationError, Refused
 from graasp_local.files import json_in
 from graasp_local.journal.closings import begins_open, gate_moment
 from graasp_local.journal.records import (
@@ -257,7 +257,19 @@ def in_current_words(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def refuse_unreachable(directory: Path) -> None:
+    """Raises ConfigurationError for a broken link, which is not the same as a site without operations."""
+    if directory.is_symlink() and not directory.exists():
+        raise ConfigurationError(
+            f"{directory} is a link to {directory.readlink()}, which does not exist.",
+            "Its disk may not be mounted. Without the journal it is not known what was done to the site. "
+            "Nothing was changed.",
+            "Mount the disk, or point the link to a directory that exists.",
+        )
+
+
 def _newest_first(directory: Path) -> Iterator[OperationRecord | DamagedOperation]:
+    refuse_unreachable(directory)
     for file in sorted(directory.glob("*.jsonl"), key=operation_number, reverse=True):
         read = _read_operation(file)
         if read is not None:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import open_own_file, text_if_there, write_atomically
+from graasp_local.journal.read import refuse_unreachable
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.settings import Tls
 from graasp_local.site.ownership import refuse_strangers
@@ -78,6 +79,7 @@ def prepare(site: Site) -> None:
     if site.directory not in _FOUND_OURS:
         refuse_if_not_ours(site)
     site.own_directory.mkdir(mode=0o700, exist_ok=True)
+    refuse_unreachable(site.journal_directory)
     site.journal_directory.mkdir(mode=0o700, exist_ok=True)
     with _PREPARING:
         copy_stack(site.stack_copy)

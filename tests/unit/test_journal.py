@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graasp_local.errors import ExitCode, NeedsYou, Refused
+from graasp_local.errors import ConfigurationError, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import (
     OperationEnded,
     OperationStarted,
@@ -23,6 +23,7 @@ from graasp_local.journal.events import (
     StepOutput,
     StepStarted,
 )
+from graasp_local.journal.history import History
 from graasp_local.journal.read import output_of, read_journal, read_operations, read_recent, trusted_operations
 from graasp_local.journal.records import (
     READ_ONLY_NAMES,
@@ -107,6 +108,16 @@ def test_a_file_that_is_not_ours_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "binary.jsonl").write_bytes(b"\x00\xff\xfe")
     assert read_journal(tmp_path) == JournalContents((), ())
+
+
+def test_a_link_to_a_disk_that_is_not_mounted_is_not_an_empty_journal(tmp_path: Path) -> None:
+    link = tmp_path / "journal"
+    link.symlink_to(tmp_path / "not-mounted")
+    for read in (read_journal, read_recent, read_operations, trusted_operations):
+        with pytest.raises(ConfigurationError, match=r"is a link to .*not-mounted, which does not exist"):
+            read(link)
+    with pytest.raises(ConfigurationError, match="is a link to"):
+        History(link).newest  # noqa: B018
 
 
 def test_an_operation_that_was_killed_before_its_first_record_was_written_never_began(tmp_path: Path) -> None:
