@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,17 @@ def test_a_broken_site_is_repaired_and_rollback_then_goes_to_before_the_last_cha
     assert "1.1.0 has changed the database" in site.run("rollback", code=10).stderr
     site.run("rollback", "--discard", "written-since")
     served(fresh, "1.0.0")
+
+
+def test_it_is_repaired_though_its_tags_were_removed(fresh: OwnTags) -> None:
+    version, before = fresh.site.status()["version"], fresh.core()
+    docker("rmi", "--force", *(fresh.tag(service, version) for service in SERVICES))
+    assert json.loads(fresh.site.run("doctor", "--json").stdout)["exit_code"] == 0
+    assert fresh.site.deploy(version)["outcome"] == "nothing-to-do"
+    docker("rm", "--force", fresh.site.containers()["core"]["Id"])
+    assert fresh.site.deploy(version)["outcome"] == "done"
+    assert fresh.core() == before
+    served(fresh, version)
 
 
 def test_killed_after_the_other_images_were_selected_it_is_resumed(fresh: OwnTags) -> None:

@@ -134,20 +134,28 @@ class SiteImages:
         if image.startswith("sha256:"):
             return ""
         if "@" in image:
-            selected = self._site.selection
-            recorded = (
-                deployment_with(self._site.deployments_file, selected.version, selected.images)
-                if selected.version
-                else None
-            )
-            ids = {pin.reference: pin.image_id for pin in recorded.pins} if recorded else {}
-            found = ids.get(image, "")
+            found = {pin.reference: pin.image_id for pin in self._deployed_pins()}.get(image, "")
         else:
             containers = [c for c in containers_of(self._project) if c["Labels"].get(SERVICE_LABEL) == service]
-            found = kept.id_behind(self.client, containers, image)
+            found = kept.id_behind(self.client, containers, image) or self._deployed_id(service, image)
             if not containers and service not in self._versioned_services():
                 found = kept.kept_id(self.client, self._project, service)
         return found if found and facts.has_image(self.client, found) else ""
+
+    def _deployed_pins(self) -> tuple[Pin, ...]:
+        """The images that the selected version was deployed with."""
+        selected = self._site.selection
+        if selected.version is None:
+            return ()
+        recorded = deployment_with(self._site.deployments_file, selected.version, selected.images)
+        return recorded.pins if recorded else ()
+
+    def _deployed_id(self, service: str, image: str) -> str:
+        """The id that is deployed of the selected version, if this is its name in that version: tags can be removed."""
+        version = self._site.selected_version
+        if version is None or self._images.get(version, {}).get(service) != image:
+            return ""
+        return next((pin.image_id for pin in self._deployed_pins() if pin.service == service), "")
 
     def image_or_stand_in(self, service: str, image: str) -> str:
         """A reference to the image of a service that is run without Compose: its id if the image has lost its name."""
@@ -246,5 +254,6 @@ class SiteImages:
             return tuple(facts.image_here(self.client, *item) for item in self.images_of(version).items())
 
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
+        image = self.image_or_stand_in("migrate", self.images_of(version)["migrate"])
         with engine_errors():
-            return self._image_migrations.of(self.client, self.images_of(version)["migrate"])
+            return self._image_migrations.of(self.client, image)
