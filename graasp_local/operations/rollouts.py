@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from graasp_local.errors import Refused
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.planning.plan import Plan, Strategy
-from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.planning.plan_deploy import DeployRequest, ImagesFrom
 from graasp_local.planning.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling
 from graasp_local.planning.rolling_steps import DrainSide, RemoveHandover, Side
 from graasp_local.planning.stand_in import stand_in_for
@@ -34,13 +34,15 @@ def by_strategy(
         return operation
     reason = why_not_rolling(observed, request, forecast, world.handovers.visited())
     match request.strategy:
+        case Strategy.CLOSED if request.images is ImagesFrom.LAST_DEPLOYMENT:
+            return operation  # a rollback, or what was begun: another deployment would not do the same
         case Strategy.CLOSED:
             hint = _could_be_rolling(request.version)
             return operation if reason else replace(operation, hint=hint, alternative=Strategy.ROLLING)
         case Strategy.ROLLING_IF_POSSIBLE:
             reason = reason or why_not_here(world)
             if reason:
-                return replace(operation, hint=f"This deployment has to close the site: {reason}")
+                return replace(operation, hint=f"The site has to be closed: {reason}")
         case Strategy.ROLLING:
             reason = reason or why_not_here(world)
             if reason:

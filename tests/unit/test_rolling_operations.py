@@ -239,6 +239,12 @@ def test_the_operation_says_where_closing_could_be_spared(open_site: FakeWorld) 
     assert "`graasp-local deploy --version 1.2.0 --strategy rolling`" in render(plan)
 
 
+def test_a_rollback_does_not_say_that_another_deployment_could_spare_it(open_site: FakeWorld) -> None:
+    carried_out(open_site, rolling(open_site))
+    plan = rollback_plan(open_site.world, open_site.world.observe())
+    assert (str(plan.version), plan.keeps_open, plan.hint, plan.alternative) == ("1.1.0", False, "", None)
+
+
 def test_the_operation_says_nothing_where_it_could_not(running: FakeWorld) -> None:
     assert deploying(running, "1.1.0")(running.world.observe()).hint == ""
 
