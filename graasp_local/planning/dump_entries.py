@@ -12,8 +12,20 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 _LINE = re.compile(r"\d+; \d+ \d+ (?P<told>.+)")
-_SUPERUSERS = ("EVENT TRIGGER", "SUBSCRIPTION", "ACCESS METHOD")
-"""Only the superuser may create these. Besides, a restored database must not subscribe to anything on its own."""
+_SUPERUSERS = (
+    "EVENT TRIGGER",
+    "SUBSCRIPTION",
+    "ACCESS METHOD",
+    "FOREIGN DATA WRAPPER",
+    "SERVER",
+    "USER MAPPING",
+    "FOREIGN TABLE",
+)
+"""Only the superuser may create these, or what they need. Besides, a restored database must not connect to anything on
+its own."""
+_OWNED = ("PUBLICATION",)
+"""Whoever owns one may create it: one of all tables is always a superuser's."""
+_TOLD_OF = re.compile(r"(?:COMMENT|SECURITY LABEL) \S+ ")
 _PRIVILEGES = ("ACL", "DEFAULT ACL")
 _DATABASE_OWNER = "pg_database_owner"
 """The role that a database's owner is implicitly a member of, since Postgres 14."""
@@ -94,12 +106,14 @@ def _is_made(told: str, made: Collection[str], schemas: Collection[str]) -> bool
 
 
 def _is_superusers(told: str, owner: str) -> bool:
-    if told.startswith(tuple(f"{kind} " for kind in _SUPERUSERS)):
+    if _TOLD_OF.sub("", told, count=1).startswith(tuple(f"{kind} " for kind in _SUPERUSERS)):
         return True
     # Only the role that granted a privilege can grant it again; in a new database `public` is the owner's.
     if told.startswith("ACL - SCHEMA public "):
         return False
     theirs = not told.endswith((f" {owner}", f" {_DATABASE_OWNER}"))
+    if theirs and _TOLD_OF.sub("", told, count=1).startswith(tuple(f"{kind} " for kind in _OWNED)):
+        return True
     return theirs and told.startswith(tuple(f"{kind} " for kind in _PRIVILEGES))
 
 

@@ -36,6 +36,35 @@ def test_the_owner_loads_what_is_not_made_already_and_not_the_superusers_to_make
     )
 
 
+def test_what_publishes_all_tables_or_connects_to_other_servers_is_left_out_with_its_comments() -> None:
+    left_out = (
+        "PUBLICATION - all_of_them postgres",
+        "COMMENT - PUBLICATION all_of_them postgres",
+        "PUBLICATION TABLE public chosen item postgres",
+        "PUBLICATION TABLES IN SCHEMA public whole public postgres",
+        "COMMENT - SUBSCRIPTION from_elsewhere postgres",
+        "COMMENT - EVENT TRIGGER watch postgres",
+        "FOREIGN DATA WRAPPER - own_kind postgres",
+        "SERVER - elsewhere postgres",
+        "COMMENT - SERVER elsewhere postgres",
+        "USER MAPPING - USER MAPPING graasp SERVER elsewhere postgres",
+        "FOREIGN TABLE public there postgres",
+        "COMMENT public FOREIGN TABLE there postgres",
+        "SECURITY LABEL public FOREIGN TABLE there postgres",
+    )
+    loaded = (
+        "PUBLICATION - own graasp",
+        "COMMENT - PUBLICATION own graasp",
+        "PUBLICATION TABLE public own item graasp",
+        "COMMENT public TABLE SERVER graasp",
+        "TABLE public PUBLICATION postgres",
+    )
+    lines = [f"{number}; 0 0 {told}" for number, told in enumerate((*left_out, *loaded), 1)]
+    loading = to_load(lines, "graasp", (), ())
+    assert loading.left_out == left_out
+    assert loading.entries == tuple(lines[len(left_out) :])
+
+
 def test_extensions_are_read_with_names_of_any_kind() -> None:
     assert extensions_in([*LISTING, "4; 3079 16409 EXTENSION - uuid-ossp "]) == ("ltree", "dblink", "uuid-ossp")
     comment = '3527; 0 0 COMMENT - EXTENSION "uuid-ossp" '
