@@ -139,7 +139,7 @@ class Facts(Struct, frozen=True):
     leftovers: Fact[tuple[str, ...]]
     volumes: Fact[tuple[str, ...]]
     postgres: Fact[PostgresMajors]
-    unfinished: str | None
+    unfinished: Fact[str | None]
     """An operation without an end; it is still running if there is a `holder`."""
     collations: Fact[tuple[CollationChange, ...]] = Known(())
     refusals: Fact[tuple[Problem, ...]] = Unknown("it was not asked")

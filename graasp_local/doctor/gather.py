@@ -118,7 +118,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             collations=collations(),
             refusals=refused(),
             rollback=returning(),
-            unfinished=attempt_or_none(lambda: _unfinished(site)),
+            unfinished=attempt(lambda: _unfinished(site)),
             holder=current_holder(site.lock_file),
             newer_maker=attempt_or_none(lambda: newer_maker(site.read_env())),
         )

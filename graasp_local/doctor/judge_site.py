@@ -112,12 +112,14 @@ def collations(changes: Fact[tuple[CollationChange, ...]], postgres: Fact[Postgr
         yield ok("collations", "Text is still sorted as it was when the databases were created.")
 
 
-def unfinished(operation: str | None, holder: Holder | None) -> Iterator[Finding]:
+def unfinished(operation: Fact[str | None], holder: Holder | None) -> Iterator[Finding]:
     if holder is not None:
         said = f"Another command is running on this site: {holder.described()}. What it does is not finished yet."
         yield Finding("unfinished", Verdict.WARNING, said, "Wait until it has ended, then run doctor again.")
-    elif operation is not None:
-        said = f"The operation {operation} was left unfinished."
+    elif isinstance(operation, Unknown):
+        yield not_known("unfinished", "Whether an operation is unfinished", operation)
+    elif operation.value is not None:
+        said = f"The operation {operation.value} was left unfinished."
         yield Finding("unfinished", Verdict.WARNING, said, "`graasp-local resume` or `graasp-local rollback`")
     else:
         yield ok("unfinished", "No operation is unfinished.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from graasp_local.errors import NeedsYou, Refused
+from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.journal.records import (
     left_connections_open,
     uncertain_migration,
@@ -75,6 +75,8 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
     asked = deploy_request(world, Deploy(str(version)))
     try:
         found = look(world, version)
+    except ConfigurationError as error:
+        return (Problem("configuration", error.what, error.next_step),)
     except Refused as error:
         found = (Problem("search", error.what, error.next_step),)
     return (
@@ -88,7 +90,7 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
 def _refused(check: str, ask: Callable[[], object]) -> tuple[Problem, ...]:
     try:
         ask()
-    except (Refused, NeedsYou) as error:
+    except (ConfigurationError, Refused, NeedsYou) as error:
         return (Problem(check, error.what, error.next_step or "Fix this, then start the deployment again."),)
     return ()
 

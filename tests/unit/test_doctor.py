@@ -73,7 +73,7 @@ WELL = Facts(
     leftovers=Known(()),
     volumes=Known(()),
     postgres=Known(PostgresMajors(16, 16)),
-    unfinished=None,
+    unfinished=Known(None),
 )
 
 
@@ -218,12 +218,16 @@ def test_what_is_unknown_is_never_ok(fact: str) -> None:
             Verdict.WARNING,
             "1.0.0 would be restored with another build of core and workers",
         ),
-        ("unfinished", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy was left unfinished"),
+        ("unfinished", {"unfinished": Known("0002-deploy")}, Verdict.WARNING, "0002-deploy was left unfinished"),
+        ("unfinished", {"unfinished": Unknown("it is nowhere")}, Verdict.UNKNOWN, "it is nowhere"),
         (
             "unfinished",
-            {"unfinished": "0002-deploy", "holder": Holder("graasp-local deploy --version 1.1.0", 7, "here", "now")},
+            {
+                "unfinished": Known("0002-deploy"),
+                "holder": Holder("graasp-local deploy", 7, "here", "now"),
+            },
             Verdict.WARNING,
-            "Another command is running on this site: `graasp-local deploy --version 1.1.0`",
+            "Another command is running on this site: `graasp-local deploy`",
         ),
         ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was interrupted"),
     ],
