@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -54,10 +55,13 @@ def command(
     loaded next to the current data and checked, then swapped in. The current data is kept under another name until
     the next deployment.
     """
+    from graasp_local.backup.store import is_path
     from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.planning.requests import OnFailure, Restore
 
     agreed = replace or bool(discarded)
+    if is_path(name):
+        name = str(Path(name).absolute())  # the journal shows the command as it can be typed again, anywhere
     # A person who gets past the question has agreed to it.
     request = Restore(name, only, replace_what_is_there=not dry_run, hold=hold, on_failure=OnFailure(on_failure))
     with refusals_as_json(wanted=json_lines):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from graasp_local.cli.main import cli
 from graasp_local.journal.events import OperationStarted, StepStarted
@@ -73,6 +75,23 @@ def test_it_says_what_can_be_typed_again_and_the_command_line_takes_that(request
         command = command.get_command(None, name)
         assert command is not None
     command.make_context("graasp-local", arguments)  # raises where it does not understand
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked_for"),
+    [("./it's one", "{here}/it's one"), ("/my backups/a", "/my backups/a"), ("0001", "0001"), ("latest", "latest")],
+)
+def test_a_backup_that_is_named_by_its_path_can_be_named_so_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, asked_for: str
+) -> None:
+    asked: list[Request] = []
+    monkeypatch.setattr("graasp_local.cli.operating.operation", lambda _context, request, _how: asked.append(request))
+    monkeypatch.setattr("graasp_local.cli.context.Context.refuse_if_not_ours", lambda _self: None)
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(cli, ["restore", typed, "--dry-run"], catch_exceptions=False)
+    (request,) = asked
+    assert isinstance(request, Restore)
+    assert request.backup == asked_for.format(here=tmp_path)
 
 
 @pytest.mark.parametrize("request_", [request for request, _ in REQUESTS])
