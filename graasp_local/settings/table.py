@@ -63,6 +63,18 @@ class Option(Struct, frozen=True):
     expected: str = "text"
 
 
+_REPOSITORY = (
+    r"(?:(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+)
+_DIGEST = r"sha256:[0-9a-f]{64}"
+_IMAGE = rf"{_REPOSITORY}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@{_DIGEST})?|{_DIGEST}"
+
+
+def _image(key: str, comment: str, default: str = "") -> Option:
+    return Option(key, comment, default, _IMAGE, "the name of an image, such as registry.example/name:tag")
+
+
 def _fixed(text: str) -> Callable[[], str]:
     return lambda: text
 
@@ -300,22 +312,24 @@ OPTIONS: tuple[Option, ...] = (
         "GRAASP_REPOSITORY",
         "The repository of the images of core, workers and migrate; their tags are core-vX.Y.Z and so on.",
         "public.ecr.aws/graasp/graasp",
+        _REPOSITORY,
+        "the name of a repository without a tag, such as registry.example/graasp",
     ),
-    Option("CORE_IMAGE", "One image of core, used for every version.", ""),
-    Option("WORKERS_IMAGE", "One image of workers, used for every version.", ""),
-    Option("MIGRATE_IMAGE", "One image of migrate, used for every version.", ""),
-    Option("DB_IMAGE", "The image of Postgres.", "postgres:16.11"),
-    Option("UMAMI_IMAGE", "The image of umami.", "ghcr.io/umami-software/umami:3.0.3"),
-    Option("REDIS_IMAGE", "The image of Redis.", "redis:7.4-bookworm"),
-    Option("NGINX_IMAGE", "The image of nginx.", "nginx:1.28.0"),
-    Option("MEILISEARCH_IMAGE", "The image of Meilisearch.", "getmeili/meilisearch:v1.8.4"),
-    Option("ETHERPAD_IMAGE", "The image of Etherpad.", "etherpad/etherpad:2.2.7"),
-    Option("IFRAMELY_IMAGE", "The image of iframely.", "graasp/iframely:latest"),
-    Option("FILES_IMAGE", "The image that serves uploaded files.", "joseluisq/static-web-server:2.38.1-alpine"),
-    Option("CLIENT_IMAGE", "One image of the client, used for every version.", ""),
-    Option("NUDENET_IMAGE", "The image of NudeNet.", "public.ecr.aws/graasp/graasp:nudenet-latest"),
-    Option("ADMIN_IMAGE", "The image of the admin.", "public.ecr.aws/graasp/admin:v0.5.0"),
-    Option("MAILPIT_IMAGE", "The image of Mailpit.", "axllent/mailpit:v1.22.3"),
+    _image("CORE_IMAGE", "One image of core, used for every version."),
+    _image("WORKERS_IMAGE", "One image of workers, used for every version."),
+    _image("MIGRATE_IMAGE", "One image of migrate, used for every version."),
+    _image("DB_IMAGE", "The image of Postgres.", "postgres:16.11"),
+    _image("UMAMI_IMAGE", "The image of umami.", "ghcr.io/umami-software/umami:3.0.3"),
+    _image("REDIS_IMAGE", "The image of Redis.", "redis:7.4-bookworm"),
+    _image("NGINX_IMAGE", "The image of nginx.", "nginx:1.28.0"),
+    _image("MEILISEARCH_IMAGE", "The image of Meilisearch.", "getmeili/meilisearch:v1.8.4"),
+    _image("ETHERPAD_IMAGE", "The image of Etherpad.", "etherpad/etherpad:2.2.7"),
+    _image("IFRAMELY_IMAGE", "The image of iframely.", "graasp/iframely:latest"),
+    _image("FILES_IMAGE", "The image that serves uploaded files.", "joseluisq/static-web-server:2.38.1-alpine"),
+    _image("CLIENT_IMAGE", "One image of the client, used for every version."),
+    _image("NUDENET_IMAGE", "The image of NudeNet.", "public.ecr.aws/graasp/graasp:nudenet-latest"),
+    _image("ADMIN_IMAGE", "The image of the admin.", "public.ecr.aws/graasp/admin:v0.5.0"),
+    _image("MAILPIT_IMAGE", "The image of Mailpit.", "axllent/mailpit:v1.22.3"),
     Option(
         "CORE_REPLICAS",
         "How many containers of core run. Default: 1. `graasp-local scale core=2` sets this and starts them.",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.settings import SETTINGS, parse_settings
+from graasp_local.settings import OPTIONS, SETTINGS, parse_settings
 from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.rules import errors, read
 from graasp_local.settings.strength import weakness
@@ -127,6 +127,39 @@ def test_what_would_change_the_meaning_of_nginxs_configuration_is_refused(line: 
         parse_settings(f"{GOOD}\n{line}\n", ".env")
     assert why in refused.value.what
     assert line.partition("=")[0] in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("REDIS_IMAGE", option.default) for option in OPTIONS if option.key.endswith("_IMAGE") and option.default),
+        ("REDIS_IMAGE", "redis"),
+        ("REDIS_IMAGE", f"redis:7@sha256:{'a1' * 32}"),
+        ("REDIS_IMAGE", f"sha256:{'a1' * 32}"),
+        ("REDIS_IMAGE", "Registry:5000/my__own/redis-7.4:v1_X"),
+        ("REDIS_IMAGE", "[2001:db8::1]:5000/redis"),
+        ("GRAASP_REPOSITORY", "localhost:5000/graasp"),
+        ("GRAASP_REPOSITORY", "public.ecr.aws/graasp/graasp"),
+    ],
+)
+def test_whatever_docker_takes_for_an_image_is_taken(key: str, value: str) -> None:
+    assert parse_settings(f"{GOOD}{key}={value}\n", ".env").values[key] == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("MEILISEARCH_IMAGE", "registry.example/Upper:1", "the name of an image"),
+        ("REDIS_IMAGE", "http://registry.example/redis:7", "the name of an image"),
+        ("REDIS_IMAGE", "redis:", "the name of an image"),
+        ("CORE_IMAGE", "graasp@sha256:12", "the name of an image"),
+        ("GRAASP_REPOSITORY", "registry.example/graasp:latest", "without a tag"),
+        ("GRAASP_REPOSITORY", "registry.example/Graasp", "without a tag"),
+    ],
+)
+def test_what_docker_refuses_as_an_image_is_named_by_its_key(key: str, value: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{key} should be .*{why}"):
+        parse_settings(f"{GOOD}{key}={value}\n", ".env")
 
 
 def test_a_name_that_is_left_out_is_the_one_that_the_stack_has() -> None:
