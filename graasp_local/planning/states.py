@@ -404,7 +404,10 @@ def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     return tuple(
         f"{service.name} is {service.described()}; Graasp works without it."
         for service in observed.services
-        if service.optional and service.group in observed.row(state).groups_on and not service.is_on
+        if service.optional
+        and service.is_defined
+        and not service.is_on
+        and service.group in observed.row(state).groups_on
     )
 
 

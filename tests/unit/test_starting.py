@@ -78,6 +78,13 @@ def test_a_site_that_lacks_only_what_graasp_serves_without_is_in_its_state(runni
     assert found == InState(InfraState.RUNNING, ("umami is stopped; Graasp works without it.",))
 
 
+def test_a_part_that_was_switched_off_is_not_lacking_though_its_container_is_left(running: FakeWorld) -> None:
+    without_umami(running, Status.EXITED, Health.NONE)
+    observed = replace(running.state.observed, gate=running.state.flag)
+    left = tuple(replace(service, is_defined=service.name != "umami") for service in observed.services)
+    assert classify(replace(observed, services=left)) == InState(InfraState.RUNNING)
+
+
 def test_a_service_with_a_database_gets_it_before_it_starts(running: FakeWorld) -> None:
     env = running.world.site.env_file
     env.write_text(env.read_text().replace("COMPOSE_PROFILES=", "COMPOSE_PROFILES=etherpad,"))
