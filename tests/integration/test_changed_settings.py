@@ -107,6 +107,14 @@ def test_core_is_recreated_from_the_image_that_env_names(site: DemoSite, another
     assert site.containers()["core"]["Image"] == docker("image", "inspect", "--format", "{{.Id}}", CORE)
 
 
+def test_an_image_without_nginx_is_refused_while_the_running_one_serves(site: DemoSite) -> None:
+    usual = site.setting("NGINX_IMAGE")
+    site.configure(NGINX_IMAGE=site.setting("REDIS_IMAGE"))
+    assert "NGINX_IMAGE names an image that has no nginx" in site.run("apply", "running", code=10).stderr
+    assert site.ask("/").status == 200
+    site.configure(NGINX_IMAGE=usual)
+
+
 def test_addresses_that_core_has_kept_are_forgotten_when_the_site_has_another(site: DemoSite) -> None:
     def redis(*words: str) -> str:
         return site.stack.exec("redis", ["redis-cli", *words]).output.decode().strip()

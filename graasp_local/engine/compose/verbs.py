@@ -160,7 +160,7 @@ class Compose:
     def run_once(self, service: str, command: Sequence[str], environment: Sequence[str]) -> tuple[int, str]:
         """Run a command in a temporary container like the service's, then remove it; returns exit code and output.
 
-        Publishes no port. Raises NeedsYou if the command cannot be run at all.
+        Publishes no port. 126 and 127: its image does not have the command. Raises NeedsYou if no container can be run.
         """
         self._see_to_environment()
         site_files.send(self._site)
@@ -168,7 +168,7 @@ class Compose:
         words += [*(f"--env={value}" for value in environment), service, *command]
         answer = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         said = answer.stdout + answer.stderr
-        if answer.returncode in (125, 126, 127):
+        if answer.returncode == 125:
             raise compose_failed(said, answer.returncode)
         return answer.returncode, said
 

@@ -291,6 +291,8 @@ class DockerEngine(SiteImages):
             if service.group is ServiceGroup.EDGE and service.name == "nginx":
                 prepare.prepare(self._site)
                 code, said = self.compose.run_once("nginx", ("nginx", "-t"), ["GRAASP_INSIDE_ADDRESS=127.0.0.1"])
+                if code in (126, 127):
+                    return "NGINX_IMAGE names an image that has no nginx"
                 if code and "[emerg]" not in said:
                     raise compose_failed(said, code)
                 return refusal_of_nginx(said) if code else None
