@@ -156,7 +156,7 @@ def value_error(key: str, value: str) -> str | None:
     if isinstance(setting, Setting) and isinstance(setting.secret, Generated | DatabasePassword):
         return weakness(value)
     match key:
-        case "HTTP_PORT" | "HTTPS_PORT" | "DB_PORT" | "DATABASE_PORT":
+        case "HTTP_PORT" | "HTTPS_PORT" | "DB_PORT" | "DATABASE_PORT" | "MAILPIT_PORT":
             return None if 1 <= int(value) <= 65535 else "should be between 1 and 65535"
         case "HTTP_BIND":
             return _not_an_address(value)
@@ -209,8 +209,7 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield "COOKIE_DOMAIN", f"does not cover {host}, the host of PUBLIC_URL: users could not log in"
     if values.get("TLS", "off") != "off":
         yield from _contradictions_of_tls(values, url)
-    if values.get("DB_PORT") and values["DB_PORT"] == values.get("HTTP_PORT"):
-        yield "DB_PORT", "is the same as HTTP_PORT"
+    yield from _ports_used_twice(values)
     if values.get("DATABASE") == "external":
         yield from _contradictions_of_external(values)
     if values.get("SWARM") == "on":
@@ -260,6 +259,15 @@ def _names_that_lead_elsewhere(values: Mapping[str, str], host: str | None) -> I
             )
     if names["UMAMI_HOST"] == names["ADMIN_HOST"]:
         yield "ADMIN_HOST", "is the same as UMAMI_HOST: the admin could not be reached"
+
+
+def _ports_used_twice(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    keys = ("HTTP_PORT", "HTTPS_PORT" if values.get("TLS", "off") != "off" else "", "DB_PORT", "MAILPIT_PORT")
+    used: dict[str, str] = {}
+    for key in filter(values.get, keys):
+        if key in ("DB_PORT", "MAILPIT_PORT") and values[key] in used:  # nginx's own two are compared with its settings
+            yield key, f"is the same as {used[values[key]]}"
+        used.setdefault(values[key], key)
 
 
 def _contradictions_of_tls(values: Mapping[str, str], url: SplitResult | None) -> Iterator[tuple[str, str]]:

@@ -204,8 +204,8 @@ class Site(Struct, frozen=True, dict=True):
         """By service, a digest of its definition, the settings that it uses and the files mounted into it.
 
         Containers carry it, so that a change is noticed and only the affected ones are recreated. The database's covers
-        only what the site's override says about it, since its settings apply only to an empty data directory; umami's
-        also covers its own secrets. A new graasp-local restarts neither.
+        only what the site's override says about it and its port, since its other settings apply only to an empty data
+        directory; umami's also covers its own secrets. A new graasp-local restarts neither.
         """
         values = {**self.settings.values, **self.told_to_stack}
         return {service.name: self._digest_of(service, values) for service in self.services}
@@ -227,7 +227,7 @@ class Site(Struct, frozen=True, dict=True):
             counting: Collection[str] = service.variables
             made_from = service.digest.encode() + mounts_digest(service.mounts)
         else:
-            counting = umamis if is_umami else ()
+            counting = umamis if is_umami else [key for key in ("DB_PORT",) if values.get(key)]
             made_from = service.override.encode()
         used = [(key, values[key]) for key in sorted(counting) if key in values]
         digest = hashlib.sha256(json.dumps(used).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Iterator
 
@@ -92,6 +93,22 @@ def test_a_change_in_the_override_recreates_even_the_database(site: DemoSite, se
     finally:
         override.write_text(original)
         site.run("apply", "running")
+
+
+def test_a_port_of_the_database_is_published_and_one_in_use_is_refused(site: DemoSite) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        site.configure(DB_PORT=str(port))
+        assert f"Port {port} (DB_PORT) is in use" in site.run("apply", "running", code=10).stderr
+    before = ids(site)
+    site.run("apply", "running")
+    assert "db" in recreated(site, before)
+    assert docker("port", f"{site.project}-db-1", "5432") == f"127.0.0.1:{port}"
+    site.configure(DB_PORT="")
+    site.run("apply", "running")
+    assert docker("port", f"{site.project}-db-1", "5432") != f"127.0.0.1:{port}"
 
 
 def test_core_is_recreated_from_the_image_that_env_names(site: DemoSite, another_core: str) -> None:

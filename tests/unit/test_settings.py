@@ -257,6 +257,9 @@ def test_what_is_generated_is_never_taken_for_weak() -> None:
     [
         ("COOKIE_DOMAIN", "elsewhere.example", "does not cover localhost"),
         ("COOKIE_DOMAIN", "host", "does not cover localhost"),
+        ("HTTP_PORT", "5432\nDB_PORT=5432", "DB_PORT is the same as HTTP_PORT"),
+        ("HTTP_PORT", "80\nDB_PORT=5432\nMAILPIT_PORT=5432", "MAILPIT_PORT is the same as DB_PORT"),
+        ("HTTP_PORT", "80\nMAILPIT_PORT=80", "MAILPIT_PORT is the same as HTTP_PORT"),
     ],
 )
 def test_values_that_contradict_each_other_are_named(key: str, value: str, why: str) -> None:

@@ -22,6 +22,17 @@ def site(tmp_path: Path) -> Site:
     return init_site(tmp_path / "graasp", {}, demo=False)
 
 
+def test_of_its_settings_only_the_port_recreates_a_database(site: Site) -> None:
+    text = site.env_file.read_text()
+
+    def digest(line: str) -> str:
+        site.env_file.write_text(f"{text}{line}\n")
+        return Site(site.directory).settings_digests["db"]
+
+    assert digest("") == digest("DB_PORT=") == digest("LOG_LEVEL=debug")
+    assert digest("DB_PORT=5432") not in (digest(""), digest("DB_PORT=5433"))
+
+
 def test_a_candidate_stays_what_it_is_while_others_are_examined(site: Site) -> None:
     version = Version(1, 1, 0)
     pinned = Release(version, (("CORE_IMAGE", "sha256:1"),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -134,6 +134,7 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
         *(Problem("project", said) for said in _directory_problems(world)),
         *(Problem("images", said) for said in _image_problems(images, facts)),
         *(Problem("ports", said) for said in _port_problems(world)),
+        *(Problem("ports", said) for said in _inner_port_problems(world, _INNER_PORTS)),
         *(Problem("networks", said) for said in _network_problems(world)),
         *(Problem("memory", said) for said in _replica_problems(world, facts, {})),
     ]
@@ -202,7 +203,8 @@ def check_transition(world: World, services: Sequence[str]) -> None:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
     edge = {service.name for service in world.containers.observe().services if service.group is ServiceGroup.EDGE}
     ports = _port_problems(world) if edge & {*services} else ()  # stopping needs no ports
-    problems = [*_swarm_problems(world), *_directory_problems(world), *ports, *_network_problems(world)]
+    inner = _inner_port_problems(world, services)
+    problems = [*_swarm_problems(world), *_directory_problems(world), *ports, *inner, *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was changed.", "Fix this, then try again.")
 
@@ -397,6 +399,27 @@ def _port_problems(world: World) -> Iterator[str]:
         problem = world.checks.port_problem(settings.bind, port)
         if problem:
             yield f"Port {port} {problem}."
+
+
+_INNER_PORTS = {"db": "DB_PORT", "mailpit": "MAILPIT_PORT"}
+"""Services that publish a port on 127.0.0.1 for the machine's own use, if the setting names one."""
+
+
+def _inner_port_problems(world: World, services: Collection[str]) -> Iterator[str]:
+    """What is wrong with the ports of these services, unless they have them already."""
+    wanted, defined = world.site.settings.values, {service.name for service in world.site.services}
+    ports = {name: wanted.get(key, "") for name, key in _INNER_PORTS.items() if name in defined and name in services}
+    if not any(ports.values()):
+        return
+    kept, on = proven.as_proven(world.site), {s.name for s in world.containers.observe().services if not s.is_off}
+    before = (kept.settings if kept is not None else world.site.settings).values
+    for service, port in ports.items():
+        key = _INNER_PORTS[service]
+        if not port or (service in on and before.get(key) == port):
+            continue
+        problem = world.checks.port_problem("127.0.0.1", int(port))
+        if problem:
+            yield f"Port {port} ({key}) {problem}."
 
 
 def too_low(port: int, lowest: int) -> str:
