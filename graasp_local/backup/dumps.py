@@ -108,11 +108,7 @@ def _load_all(
         except NeedsYou as error:
             role = missing_role(error.what)
             if "permission denied to create extension" in error.what:
-                database = f"graasp-local compose -- exec db psql -U postgres -d {new.owner}"
-                step = f"Create it in {new.owner} as the superuser, then try again: `{database}`."
-                if world.site.settings.external_database is not None:
-                    step = f"Have the server's administrator create it in {new.owner}, then try again."
-                raise NeedsYou(error.what, "Only the server's superuser can create this extension.", step) from error
+                raise NeedsYou(f"{error.what} {_who_creates_it(world, new.owner)}") from error
             if not role or role in made_roles:
                 raise
             yield from _have_role(world, role, new.name, made_roles)
@@ -123,6 +119,17 @@ def _load_all(
                 pass
             return digest
         wanted = entries
+
+
+def _who_creates_it(world: World, database: str) -> str:
+    """What to do about an extension that the owner may not create: a rollback ends with its own next step, not this."""
+    if world.site.settings.external_database is not None:
+        return f"Have the server's administrator create it in {database}, then restore again."
+    psql = f"graasp-local compose -- exec db psql -U postgres -d {database}"
+    return (
+        "Only the server's superuser can: with the database on (`graasp-local apply db-only`), create it in "
+        f"{database} with `{psql}`, then restore again."
+    )
 
 
 def _have_role(world: World, role: str, into: str, made_roles: list[str]) -> Iterator[str]:

@@ -126,6 +126,8 @@ class FakeTransfers:
     listing: tuple[str, ...] = ("219; 1259 16603 TABLE public item graasp",)
     loaded: tuple[str, Sequence[str]] = ("", ())
     """As whom the last dump was loaded, and what of it."""
+    forbidden_extensions: tuple[str, ...] = ()
+    """Extensions in dumps that only a superuser may create."""
     planted: list[tarfile.TarInfo] = field(default_factory=list)
     """What someone who can write to a volume put there next to its files."""
     claimed_bytes: int = 0
@@ -147,6 +149,8 @@ class FakeTransfers:
         self.loaded = (loader.owner, entries)
         for role in sorted(self.databases.needed_roles - self.databases.roles):
             raise NeedsYou(f'pg_restore failed: error: could not execute query: ERROR:  role "{role}" does not exist.')
+        for name in self.forbidden_extensions:
+            raise NeedsYou(f'pg_restore failed: error: ERROR:  permission denied to create extension "{name}".')
         text = b""
         for piece in pieces:
             text += piece

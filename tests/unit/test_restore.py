@@ -143,6 +143,16 @@ def test_a_first_restore_that_fails_leaves_a_site_with_nothing_deployed(moved_on
     assert has_nothing(other)
 
 
+def test_the_rollback_still_shows_who_creates_an_extension_that_the_owner_may_not(
+    moved_on: FakeWorld, other: FakeWorld
+) -> None:
+    other.transfers.forbidden_extensions = ("pg_stat_statements",)
+    ended = ended_of(events_of(other, from_elsewhere(other, moved_on), on_failure=OnFailure.ROLLBACK))
+    assert ended.outcome is Outcome.ROLLED_BACK
+    assert "Only the server's superuser can: with the database on (`graasp-local apply db-only`)" in ended.problem[0]
+    assert "`graasp-local compose -- exec db psql -U postgres -d graasp`, then restore again." in ended.problem[0]
+
+
 @pytest.mark.parametrize("name", OF_THE_FIRST)
 def test_a_first_restore_killed_at_any_step_is_rolled_back(moved_on: FakeWorld, other: FakeWorld, name: str) -> None:
     killed_at(other, name, from_elsewhere(other, moved_on))
