@@ -759,6 +759,20 @@ def test_a_version_that_could_not_be_restored_is_refused_while_visitors_are_serv
     assert deploy(running).outcome is Outcome.DONE
 
 
+def test_every_missing_image_that_a_build_makes_is_named_as_built(running: FakeWorld) -> None:
+    def facts(version: Version) -> tuple[ImageFact, ...]:
+        silent = "it is not on the engine, and the registry did not answer"
+        return tuple(
+            ImageFact(name, f"graasp:{name}-v{version}", local=False, platforms=(), problem=silent)
+            for name in ("client", "core", "workers")
+        )
+
+    running.engine.image_facts = facts  # type: ignore[method-assign]
+    with pytest.raises(Refused) as refused:
+        deploy(running)
+    assert "`graasp-local build --version 1.1.0` builds client, core and workers" in refused.value.next_step
+
+
 def test_the_images_of_what_is_served_and_of_what_was_before_are_kept_and_no_others(running: FakeWorld) -> None:
     for version, build in (("1.0.0", "a"), ("1.1.0", "b"), ("1.2.0", "c")):
         running.engine.builds.update({f"graasp:{name}-v{version}": build for name in ("core", "workers", "migrate")})

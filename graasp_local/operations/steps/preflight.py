@@ -339,13 +339,14 @@ def _is_nowhere(image: ImageFact) -> bool:
 
 
 def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version) -> str:
-    """What to type next: a build if images of Graasp itself exist only for other platforms, or not at all."""
-    to_build = [image.service for image in images if _is_for_another_platform(image, facts) or _is_nowhere(image)]
-    buildable = tuple(service for service in to_build if service in SERVICES_TO_BUILD)
-    if buildable:
-        return (
-            f"`graasp-local build --version {version}` builds {listed(buildable)} for this engine; then deploy again."
-        )
+    """What to type next: a build if images of Graasp itself exist only for other platforms, or not at all.
+
+    A build makes all of them, so every one that is missing is named, even one that a registry might still have.
+    """
+    ours = [image for image in images if image.service in SERVICES_TO_BUILD]
+    if any(_is_for_another_platform(image, facts) or _is_nowhere(image) for image in ours):
+        built = tuple(image.service for image in ours if image.problem or _is_for_another_platform(image, facts))
+        return f"`graasp-local build --version {version}` builds {listed(built)} for this engine; then deploy again."
     if any(image.problem for image in images if image.service in SERVICES_TO_BUILD):
         return "Fix this, then deploy again. `graasp-local versions` lists what is available."
     return "Fix this, then deploy again."
