@@ -274,6 +274,25 @@ def test_a_right_secret_is_not_rate_limited_at_the_pace_of_a_page(stack: DemoSit
     assert answers({told["header"]: "of a closed gate that is no more"}) == {200}, "an open gate counts no attempts"
 
 
+def test_a_right_secret_is_told_by_a_sealed_gate_that_the_site_is_closed(stack: DemoSite) -> None:
+    """A tester's page goes on asking while a deployment seals the gate: these are not attempts to guess."""
+    stack.run("apply", "restricted")
+    told = stack.secrets()
+    token = told["link"].partition("token=")[2]
+    assert within(stack, "nginx", "touch", "/var/lib/graasp-gate/shut")[0] == 0
+    try:
+        for bypass in ({told["header"]: told["secret"]}, {"Cookie": f"graasp_bypass={token}"}):
+            by_program = [stack.ask("/api/version", AS_PROGRAM | bypass) for _ in range(60)]
+            assert {answer.status for answer in by_program} == {503}
+            assert all(answer.json()["maintenance"] is True for answer in by_program)
+            assert {stack.ask("/", AS_BROWSER | bypass).status for _ in range(60)} == {302}
+        guessed = {stack.ask("/api/version", AS_PROGRAM | {told["header"]: "guess"}).status for _ in range(200)}
+        assert 429 in guessed
+    finally:
+        within(stack, "nginx", "rm", "/var/lib/graasp-gate/shut")
+        stack.run("apply", "running")
+
+
 def test_a_log_reaches_a_terminal_without_what_it_would_obey(stack: DemoSite) -> None:
     """Postgres writes a statement that failed into its log as it is."""
     hostile = "heard \x1b]52;c;cm0gLXJmIC8=\x07\x1bP+q\x1b\\\x9b2J\x1b[1A\r\b\u202ewhat was said"
