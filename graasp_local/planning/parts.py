@@ -180,5 +180,11 @@ def edge_stop(observed: ObservedState, cause: str) -> list[StopServices]:
 
 def starts_for(observed: ObservedState, group: ServiceGroup, target: InfraState) -> list[StartServices]:
     after_stops = simulate(observed, stops_for(observed, target))
-    names = tuple(service.name for service in after_stops.in_group(group) if needs_start(service))
-    return [StartServices(group, names, f"{target} needs the {group} group")] if names else []
+    starting = [service for service in after_stops.in_group(group) if needs_start(service)]
+    names = tuple(service.name for service in starting)
+    cause = f"{target} needs the {group} group"
+    if all(service.is_on for service in starting):
+        cause = f"{'its' if len(names) == 1 else 'their'} settings have changed"
+        if "core" in names and observed.gate is Gate.OPEN and not observed.handovers:
+            cause += "; requests in flight are cut off, and visitors see the maintenance page until core answers again"
+    return [StartServices(group, names, cause)] if names else []

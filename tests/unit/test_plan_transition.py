@@ -222,7 +222,11 @@ def test_a_gate_that_was_left_sealed_is_closed_and_nginx_keeps_running(target: I
 def test_a_core_with_old_settings_is_recreated_without_closing_the_site() -> None:
     site = site_in(R)
     outdated = replace(site, services=tuple(replace(s, outdated=s.name == "core") for s in site.services))
-    assert titles(outdated, R)[0] == "Start core and wait until healthy"
+    start = plan_transition(outdated, R).steps[0]
+    assert start.title == "Start core and wait until healthy"
+    assert start.cause.startswith("its settings have changed; requests in flight are cut off, and visitors see the mai")
+    behind = plan_transition(replace(outdated, gate=Gate.CLOSED), InfraState.RESTRICTED).steps[0]
+    assert (behind.title, behind.cause) == (start.title, "its settings have changed")
 
 
 def test_an_nginx_with_old_settings_is_recreated_behind_a_closed_gate() -> None:
