@@ -69,15 +69,17 @@ def nginx_is_as_shipped(
 ) -> bool:
     """Whether everything that nginx's configuration is made from is as shipped, which no nginx refuses.
 
-    `values` are the site's settings; `image` is a demo site's nginx, which is shipped in addition to the stack's own.
+    `values` are the site's settings; `image` is a demo site's nginx, which is shipped in addition to the stack's own,
+    but together with what `own`, the override of a demo site, sets for it.
     """
     if {*_added("nginx", override, own)} - {"labels", "networks"}:
         return False
     host = values.get("PUBLIC_URL", "").removeprefix("http://").partition(":")[0]
     shipped = {item.key: item.default if isinstance(item, Option) else item.default() for item in ALL}
+    images = [None, "", shipped["NGINX_IMAGE"], *([] if _added("nginx", own, override) else [image])]
     return (
         host in ("localhost", "127.0.0.1")
-        and values.get("NGINX_IMAGE") in (None, "", shipped["NGINX_IMAGE"], image)
+        and values.get("NGINX_IMAGE") in images
         and all(values.get(key) in (None, "", shipped[key]) for key in NGINX_SETTINGS)
     )
 

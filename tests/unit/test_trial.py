@@ -104,6 +104,10 @@ def test_one_of_which_anything_was_changed_is_checked(key: str, value: str) -> N
     assert not nginx_is_as_shipped({}, DEMO, {**AS_MADE, key: value}, "demo/nginx:1")
 
 
+def test_so_is_the_demo_nginx_in_a_site_without_what_it_needs() -> None:
+    assert not nginx_is_as_shipped({}, DEMO, {**AS_MADE, "NGINX_IMAGE": "demo/nginx:1"}, "demo/nginx:1")
+
+
 @pytest.mark.parametrize("asked", ["environment", "volumes", "command", "image"])
 def test_so_is_one_that_an_override_changes(asked: str) -> None:
     assert not nginx_is_as_shipped({"services": {"nginx": {asked: ["x"]}}}, DEMO, AS_MADE, "demo/nginx:1")
