@@ -184,7 +184,9 @@ def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None =
     if observed.gate is not Gate.OPEN:
         return None
     runs = runs_by_step(read_operations(world.site.journal_directory, newest=_OPERATIONS_FOR_ESTIMATES))
-    return estimate_downtime(plan, runs, _bytes_to_copy(world, plan, observed))
+    awaited = any(isinstance(step, Drain | EndConnections) for step in plan.steps)
+    uploads = world.gate_control.upload_bytes_to_come() if awaited else 0
+    return estimate_downtime(plan, runs, _bytes_to_copy(world, plan, observed), uploads or 0)
 
 
 def _bytes_to_copy(world: World, plan: Plan, observed: ObservedState) -> int | None:

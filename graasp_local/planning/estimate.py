@@ -12,10 +12,11 @@ from statistics import median
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.errors import Refused
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.steps import Migrate, Snapshot, StartServices, Step
+from graasp_local.planning.steps import Drain, EndConnections, Migrate, Snapshot, StartServices, Step
 from graasp_local.planning.timings import Range, Run
 from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreServer
 from graasp_local.wording import seconds_in_words, size_in_words
@@ -28,6 +29,10 @@ _SHOWN_SHARE = 0.04
 
 _SCALED_FROM = 1.1
 """If the database has grown by at least this factor, the time that a snapshot took is scaled."""
+
+
+_NOTICED_WITHIN = 1.0
+"""At the limit for requests in flight, it takes up to this many seconds to notice it and to end what is left."""
 
 
 class Part(Struct, frozen=True):
@@ -109,12 +114,13 @@ class Estimate(Struct, frozen=True):
 
 
 def estimate_downtime(
-    plan: Plan, seen: Mapping[str, Sequence[Run]], database_bytes: int | None = None
+    plan: Plan, seen: Mapping[str, Sequence[Run]], database_bytes: int | None = None, upload_bytes: int = 0
 ) -> Estimate | None:
     """How long the site is closed between closing the gate and opening it; None if the plan does not do both; no
     parts if it replaces what serves visitors without closing.
 
-    `seen` has, by step name, earlier runs on this site; `database_bytes` is the size of Graasp's database now.
+    `seen` has, by step name, earlier runs on this site; `database_bytes` is the size of Graasp's database now, and
+    `upload_bytes` is what is still to come of the uploads that are running now.
     """
     if plan.keeps_open:
         return Estimate()
@@ -122,8 +128,9 @@ def estimate_downtime(
     if not any(step.name == "open-gate" for step in closed):
         return None
     version = str(plan.version or "")
-    parts = tuple(_part(step, seen.get(step.name, ()), version, database_bytes) for step in closed)
-    return Estimate(parts, database_bytes)
+    parts = (_part(step, seen.get(step.name, ()), version, database_bytes) for step in closed)
+    waiting = (_waiting(step, part, upload_bytes) for step, part in zip(closed, parts, strict=True))
+    return Estimate(tuple(waiting), database_bytes)
 
 
 def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) -> None:
@@ -184,6 +191,21 @@ def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | N
     count = "one earlier run" if len(seconds) == 1 else f"{len(seconds)} earlier runs"
     low, high = min(seconds) * (0.75 if few else 1.0), max(seconds) * (1.5 if few else 1.0)
     return Part(step.name, step.title, low, median(seconds), high, f"from {count} here{about}", measured=True)
+
+
+def _waiting(step: Step, part: Part, upload_bytes: int) -> Part:
+    """The part of a step, except that waiting for requests takes hardly any time if there are none, and the time that
+    they are given at most. How fast running uploads come is up to the visitors' connections.
+    """
+    if not isinstance(step, Drain | EndConnections):
+        return part
+    most = step.limit_seconds + _NOTICED_WITHIN
+    low = min(part.low, step.typical_seconds / 2)
+    high = most if upload_bytes else max(low, min(part.high, most))
+    reason = f"{size_in_words(upload_bytes)} of uploads are still to come; they get {step.limit_seconds:g} s"
+    return replace(
+        part, low=low, usual=max(low, min(part.usual, high)), high=high, reason=reason if upload_bytes else part.reason
+    )
 
 
 def _by_reference(step: Step, usual: float, reason: str) -> Part:

@@ -57,6 +57,23 @@ def test_the_parts_make_up_the_range(seen: dict[str, list[Run]], database_bytes:
     assert estimate.measured == all(seen.get(name) for name in CLOSED)
 
 
+def test_uploads_that_are_running_may_take_the_whole_time_that_they_are_given() -> None:
+    seen = {"drain": [Run(0.1, "1.0.0", None), Run(0.2, "1.0.0", None), Run(0.1, "1.0.0", None)]}
+    quiet, busy = (estimate_downtime(PLAN, seen, upload_bytes=count) for count in (0, 18_000_000))
+    assert quiet is not None
+    assert busy is not None
+    drain = next(part for part in busy.parts if part.name == "drain")
+    assert (drain.low, drain.high) == (0.1, 11.0)
+    assert drain.reason == "18 MB of uploads are still to come; they get 10 s"
+    assert busy.range.high == pytest.approx(quiet.range.high + 10.8)
+
+
+def test_waiting_once_for_an_upload_does_not_make_every_forecast_longer_than_what_uploads_are_given() -> None:
+    drain = part("drain", Run(10.6, "1.0.0", None))
+    assert (drain.low, drain.high) == (0.1, 11.0)
+    assert drain.reason == "from one earlier run here"
+
+
 def test_a_start_is_forecast_by_those_of_its_version() -> None:
     other = [Run(30.0, "1.0.0"), Run(40.0, "1.0.0")]
     known = part("start-graasp", *other, *(Run(seconds, "1.1.0") for seconds in (9.0, 10.0, 11.0)))
@@ -72,7 +89,7 @@ def test_a_snapshot_is_forecast_by_the_size_of_the_database() -> None:
 
 
 def test_by_few_runs_the_range_is_wider_than_what_they_took() -> None:
-    only = part("drain", Run(4.0))
+    only = part("stop-graasp", Run(4.0))
     assert (only.low, only.usual, only.high) == (3.0, 4.0, 6.0)
 
 
