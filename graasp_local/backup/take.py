@@ -49,7 +49,7 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     Raises Refused if it cannot be taken, Interrupted if an interruption is requested; then there is no backup, and the
     site is unchanged.
     """
-    require_database(world)
+    require_database(world, "No backup was taken. The site is unchanged.")
     sizes = world.databases.sizes()
     databases = ("graasp",) if isinstance(extent, GraaspDatabase) else tuple(d for d in DATABASES if d in sizes)
     volumes = () if isinstance(extent, GraaspDatabase) else world.transfers.volumes()
@@ -86,12 +86,12 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     return backup
 
 
-def require_database(world: World) -> None:
-    """Raises Refused if the database is off, so that nothing can be read from it."""
+def require_database(world: World, meaning: str) -> None:
+    """Raises Refused, with what that means for what was asked, if the database is off: its server cannot be used."""
     if not database_is_on(world):
         raise Refused(
             "The database is off.",
-            "No backup was taken. The site is unchanged.",
+            meaning,
             "Start it with `graasp-local apply db-only` or `graasp-local apply running`.",
         )
 

@@ -172,7 +172,7 @@ def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, s
     if database_is_on(world):
         check.refuse_newer_postgres(world, backup.manifest)
     if trial_restore:
-        require_database(world)
+        require_database(world, f"{backup.manifest.name} is complete, but its dumps were not loaded.")
         patience = Patience(lock_wait, world.clock, world.interruption)
         with held_lock(world.site.lock_file, "graasp-local backup verify --trial-restore", patience):
             followed(check.trial_restore(world, backup), world.clock, silent=silent)

@@ -178,7 +178,9 @@ def _refuse_after_nothing(operations: Sequence[OperationRecord], record: Operati
         raise Refused(
             f"{newest.operation} changed nothing, so there is nothing to undo.",
             f"The site is unchanged, with {record.version}.",
-            f"To undo {record.version}: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
+            f"To undo {record.version}: `graasp-local apply {record.state}`, then `graasp-local rollback`."
+            if record.can_be_undone and not record.is_rollback
+            else "Deploy the version that you want: `graasp-local deploy --version X`.",
         )
 
 
@@ -257,7 +259,8 @@ def _no_rollback(record: OperationRecord | None) -> Refused:
         )
     if record.is_rollback:
         return Refused(
-            f"The last operation already rolled back to {record.version}.",
+            # Later operations may have repaired the site, or changed its state.
+            f"The site was already rolled back to {record.version}, and no other version has been deployed since.",
             "Nothing was changed.",
             "Deploy the version that you want: `graasp-local deploy --version X`.",
         )

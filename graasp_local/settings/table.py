@@ -166,7 +166,7 @@ SETTINGS: tuple[Setting, ...] = (
         "MAINTENANCE_HEADER_NAME",
         "Requests with this header and the secret below pass the gate while the site is closed.",
         r"[A-Za-z][A-Za-z0-9-]{0,63}",
-        "letters, digits and - only, because nginx drops headers with other characters",
+        "up to 64 letters, digits and - only, beginning with a letter; nginx drops headers with other characters",
         _fixed("X-Graasp-Maintenance"),
     ),
     _word(
@@ -179,7 +179,7 @@ SETTINGS: tuple[Setting, ...] = (
         "How many seconds browsers and programs are told to wait before they try again while the site is closed "
         "(Retry-After).",
         r"\d{1,5}",
-        "a number of seconds",
+        "a number of seconds, at most 99999",
         _fixed("60"),
         required=False,
     ),
@@ -283,7 +283,7 @@ SETTINGS: tuple[Setting, ...] = (
         "BACKUP_KEEP_DAYS",
         "How many days every backup is kept, however many there are.",
         r"\d{1,4}",
-        "a number of days",
+        "a number of days, at most 9999",
         _fixed("30"),
         required=False,
     ),
@@ -406,14 +406,14 @@ OPTIONS: tuple[Option, ...] = (
         "owners. It need not be a superuser, but must be allowed to create databases and roles.",
         "",
         r"[A-Za-z_][A-Za-z0-9_.@-]{0,62}",
-        "the name of a role",
+        "up to 63 letters, digits, _, ., @ and -, beginning with a letter or _",
     ),
     Option(
         "DATABASE_ADMIN_PASSWORD",
         "With DATABASE=external: the password of that role, in single quotes. No service gets it.",
         "",
         r"[^\x00-\x1f\x7f]{1,512}",
-        "a password without control characters",
+        "up to 512 characters, none of them a control character",
     ),
     Option(
         "DATABASE_SSL",
@@ -581,7 +581,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("MAILER_CONFIG_FROM_EMAIL", "The sender of Graasp's mails. Default: no-reply@COOKIE_DOMAIN.", ""),
     Option("LOG_LEVEL", "The log level of core and workers.", "info"),
     Option(
-        "DB_CONNECTION_POOL_SIZE", "How many database connections core keeps open.", "", r"[1-9]\d{0,3}", "a number"
+        "DB_CONNECTION_POOL_SIZE",
+        "How many database connections core keeps open.",
+        "",
+        r"[1-9]\d{0,3}",
+        "a number from 1 to 9999",
     ),
     Option(
         "CORS_ORIGIN_REGEX",

@@ -18,6 +18,7 @@ from graasp_local.backup.moving import Moved, as_lines, in_words
 from graasp_local.backup.sealing import seal, unseal
 from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.backup.take import Everything, Extent, GraaspDatabase, take_backup
+from graasp_local.cli.backup import _verify as verified
 from graasp_local.errors import EngineUnreachable, Interrupted, NeedsYou, Refused, UsageError
 from graasp_local.planning.states import InfraState
 from graasp_local.ports.data import DatabaseProperties, Locale
@@ -141,6 +142,14 @@ def test_a_site_whose_database_is_off_gets_what_to_type(fake: FakeWorld) -> None
     with pytest.raises(Refused, match="database is off") as refusal:
         taken(fake)
     assert "apply db-only" in refusal.value.next_step
+
+
+def test_a_trial_restore_with_the_database_off_does_not_speak_of_taking_a_backup(running: FakeWorld) -> None:
+    backup = taken(running)
+    running.become(site_in(InfraState.STOPPED))
+    with pytest.raises(Refused, match="database is off") as refusal:
+        verified(running.world, backup.manifest.name, 0.0, trial_restore=True, silent=True)
+    assert refusal.value.meaning == f"{backup.manifest.name} is complete, but its dumps were not loaded."
 
 
 def test_a_backup_is_verified_by_reading_it(running: FakeWorld) -> None:

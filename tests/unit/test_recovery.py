@@ -143,6 +143,32 @@ def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
         roll_back(running, discard=True)
 
 
+@pytest.mark.parametrize("later", ["repairing deployment", "change of state"])
+def test_a_rollback_that_is_not_the_last_operation_is_not_called_that(running: FakeWorld, later: str) -> None:
+    deploy(running)
+    roll_back(running, discard=True)
+    if later == "repairing deployment":
+        running.become(site_in(InfraState.RESTRICTED))
+        assert deploy(running, "1.0.0").outcome is Outcome.DONE
+    else:
+        events_of(running, lambda observed: transition_plan(running.world, observed, InfraState.RESTRICTED))
+    with pytest.raises(Refused) as refused:
+        roll_back(running, discard=True)
+    assert (
+        refused.value.what == "The site was already rolled back to 1.0.0, and no other version has been deployed since."
+    )
+
+
+def test_a_rollback_is_not_offered_where_it_would_be_refused(running: FakeWorld) -> None:
+    deploy(running)
+    roll_back(running, discard=True)
+    request = DeployRequest(Version(1, 2, 0))
+    killed_at(running, "pull", lambda observed: deployment_plan(running.world, observed, request))
+    with pytest.raises(Refused, match="changed nothing, so there is nothing to undo") as refused:
+        roll_back(running, discard=True)
+    assert "rollback" not in refused.value.next_step
+
+
 def test_a_deployment_that_changed_nothing_is_not_taken_for_the_one_before_it(running: FakeWorld) -> None:
     deploy(running)
     request = DeployRequest(Version(1, 2, 0))

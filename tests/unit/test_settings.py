@@ -80,7 +80,11 @@ def test_a_required_key_that_is_missing_or_empty_is_named(setting) -> None:  # t
     [
         ("MAINTENANCE_HEADER_NAME", "X_Graasp", "letters, digits and -"),
         ("MAINTENANCE_HEADER_NAME", "'X Graasp'", "letters, digits and -"),
+        ("MAINTENANCE_HEADER_NAME", "X" * 65, "up to 64 letters"),
+        ("MAINTENANCE_HEADER_NAME", "9-Graasp", "beginning with a letter"),
         ("MAINTENANCE_HEADER_NAME", "Cookie", "use already"),
+        ("MAINTENANCE_RETRY_AFTER", "100000", "at most 99999"),
+        ("BACKUP_KEEP_DAYS", "10000", "at most 9999"),
         ("MAINTENANCE_HEADER_NAME", "HOST", "use already"),
         ("MAINTENANCE_HEADER_SECRET", "short", "16 to 256"),
         ("MAINTENANCE_HEADER_SECRET", "'with \"quotes\" and $dollars'", "16 to 256"),
