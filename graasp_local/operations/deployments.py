@@ -16,6 +16,7 @@ from graasp_local.journal.records import (
     uncertain_migration,
 )
 from graasp_local.operations.rollouts import by_strategy, why_not_here, with_stand_in
+from graasp_local.operations.starting_point import previous_of
 from graasp_local.operations.steps.having_images import other_images, rollback_images, select_rebuilt
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import (
@@ -185,20 +186,24 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
         return finish
     operation = plan_deploy(observed, with_stand_in(world, observed, request), pending, found.copy)
     plan = tried_first(world, by_strategy(world, observed, request, pending, operation))
-    hints = (plan.hint, _rollback_without(world, request)) if plan.steps else (plan.hint,)
+    hints = (plan.hint, _rollback_without(world, observed, request, plan)) if plan.steps else (plan.hint,)
     return replace(found.told_in(plan, world.site.settings.values), hint=" ".join(filter(None, hints)))
 
 
-def _rollback_without(world: World, request: DeployRequest) -> str:
+def _rollback_without(world: World, observed: ObservedState, request: DeployRequest, plan: Plan) -> str:
     """What a person has changed and a rollback would ignore, as a sentence."""
     kept = proven.as_proven(world.site) if world.site.kept is None and request.needs_rollback else None
-    served = world.site.selected_version
-    if kept is None or served is None:
+    if kept is None:
         return ""
+    # A deployment that is continued may have selected its version already: it goes back to the one before that.
+    previous, is_recorded = previous_of(world, plan, observed, world.site.history.operations)
+    if previous is None:
+        return ""
+    same = "what ran before it" if is_recorded else "what runs now"
     changed = listed(proven.changed_since(world.site, kept))
     return (
         f"Changed since the site was last known to work: {changed}. If {request.version} does not start, "
-        f"{'what runs now' if served == request.version else served} is started again with the previous settings."
+        f"{same if previous == request.version else previous} is started again with the previous settings."
     )
 
 

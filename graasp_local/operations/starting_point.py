@@ -22,6 +22,7 @@ from graasp_local.planning.states import ObservedState, ServiceGroup, came_from
 from graasp_local.planning.steps import RestoreImages, SwapBack
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
+from graasp_local.version import Version
 
 
 def starting_point(
@@ -39,9 +40,7 @@ def starting_point(
         operation, request.command, plan, request=request, asked=asked, images=images, gate=before.gate
     )
     earlier, snapshot = unfinished_operation(operations), snapshot_name(operation)
-    written = (
-        earlier is not None and earlier.database_is_changed and visitors_were_let_in(operations, earlier, before.gate)
-    )
+    written = _is_written(operations, earlier, before)
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
         written = written and (goes_on or not earlier.began_to_undo)
@@ -53,12 +52,9 @@ def starting_point(
                 written_before=written,
             )
         earlier = None  # its rollback leads back to what visitors wrote to
-    back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
-    if earlier is not None and earlier.is_rollback and back is None and earlier.database_is_changed:
-        earlier = None  # a change of mind: the database that was to be discarded is kept after all
-    if earlier is not None and written and back is None and earlier.version != str(plan.version):
-        earlier = None  # this operation must not lose what visitors wrote with its version
-    if earlier is not None and plan.can_be_resumed:
+    back = _put_back(plan)
+    earlier = _continued(plan, earlier, back, written=written)
+    if earlier is not None:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         return replace(
             _continuing(begun, earlier),
@@ -85,6 +81,44 @@ def starting_point(
         previous_images=selected.images,
         snapshot=snapshot,
     )
+
+
+def previous_of(
+    world: World, plan: Plan, before: ObservedState, operations: Sequence[OperationRecord]
+) -> tuple[Version | None, bool]:
+    """The version that a rollback of this deployment would start, and whether an unfinished operation recorded it.
+
+    None if nothing was deployed before.
+    """
+    earlier = unfinished_operation(operations)
+    continued = _continued(plan, earlier, _put_back(plan), written=_is_written(operations, earlier, before))
+    if continued is not None:
+        return Version.parse_or_none(continued.previous_version), True
+    return world.site.selected_version, False
+
+
+def _put_back(plan: Plan) -> str | None:
+    return next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
+
+
+def _is_written(operations: Sequence[OperationRecord], earlier: OperationRecord | None, before: ObservedState) -> bool:
+    """Whether visitors may have written to the database that the unfinished operation changed."""
+    if earlier is None or not earlier.database_is_changed:
+        return False
+    return visitors_were_let_in(operations, earlier, before.gate)
+
+
+def _continued(
+    plan: Plan, earlier: OperationRecord | None, back: str | None, *, written: bool
+) -> OperationRecord | None:
+    """The unfinished operation, if this plan continues it and so starts from where that started."""
+    if earlier is None or not plan.can_be_resumed:
+        return None
+    if earlier.is_rollback and back is None and earlier.database_is_changed:
+        return None  # a change of mind: the database that was to be discarded is kept after all
+    if written and back is None and earlier.version != str(plan.version):
+        return None  # this operation must not lose what visitors wrote with its version
+    return earlier
 
 
 def _continuing(begun: OperationStarted, earlier: OperationRecord) -> OperationStarted:

@@ -145,6 +145,22 @@ def test_the_plan_says_what_a_rollback_would_do_without(proven_site: FakeWorld) 
     assert not shown_plan(world, Deploy("1.1.0", on_failure=OnFailure.HOLD)).plan.hint
 
 
+@pytest.mark.parametrize("last", ["migrate", "start-graasp", "record"])
+def test_a_resumed_deployment_names_what_a_rollback_would_really_start(proven_site: FakeWorld, last: str) -> None:
+    seen = []
+    for event in command(proven_site, Deploy("1.1.0")):
+        if isinstance(event, StepStarted):
+            seen.append(event.name)
+            if event.name == last:
+                break
+    assert seen[-1] == last, seen
+    env = proven_site.directory / ".env"
+    env.write_text(f"{env.read_text()}\nLOG_LEVEL=debug\n")
+    proven_site.state.observed = outdated(proven_site.state.observed, ["core"])
+    world = replace(proven_site.world, site=Site(proven_site.directory))
+    assert "If 1.1.0 does not start, 1.0.0 is started again" in shown_plan(world, Resume()).plan.hint
+
+
 def test_a_comment_is_not_a_change(proven_site: FakeWorld) -> None:
     env = proven_site.directory / ".env"
     env.write_text(f"{env.read_text()}\n# without effect\n")
