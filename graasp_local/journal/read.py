@@ -270,7 +270,12 @@ def refuse_unreachable(directory: Path) -> None:
 
 def _newest_first(directory: Path) -> Iterator[OperationRecord | DamagedOperation]:
     refuse_unreachable(directory)
-    for file in sorted(directory.glob("*.jsonl"), key=operation_number, reverse=True):
+    try:
+        # `glob` would find nothing in a directory that cannot be read.
+        files = [file for file in sorted(directory.iterdir()) if file.suffix == ".jsonl"]
+    except FileNotFoundError:
+        return
+    for file in sorted(files, key=operation_number, reverse=True):
         read = _read_operation(file)
         if read is not None:
             yield read

@@ -23,6 +23,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
+from graasp_local.errors import sentences_of
 from graasp_local.tui.drawing.trouble import Trouble
 from graasp_local.tui.figures import clock_time
 from graasp_local.tui.readings import Reading, with_usage
@@ -302,9 +303,15 @@ class GraaspApp(App[None]):
     @work(thread=True, exclusive=True, exit_on_error=False, group="days")
     def _read_days(self, gate: Gate) -> None:
         from graasp_local.tui import messages
+        from graasp_local.tui.drawing.month import LastDays
         from graasp_local.tui.watching import last_days
 
-        self._poster()(messages.DaysRead(last_days(self.access.site(), gate, time.time())))
+        post, now = self._poster(), time.time()
+        try:
+            days = last_days(self.access.site(), gate, now)
+        except Exception as error:  # said where the days would be
+            days = LastDays(now, 0.0, 0.0, 0, (), " ".join(sentences_of(error)))
+        post(messages.DaysRead(days))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="operation")
     def _operation(self, run: OperationRun) -> None:

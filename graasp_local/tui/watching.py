@@ -123,12 +123,11 @@ class Observer:
             site = self._site or self._access.site()
         except ConfigurationError as error:
             return Trouble(TroubleKind.NO_SITE, error.sentences)
-        if not site.env_file.exists():
-            self._site = None
-            return Trouble(
-                TroubleKind.NO_SITE, (f"There is no site in {site.directory}: it has no .env.", "Nothing was changed.")
-            )
         try:
+            if not site.env_file.exists():
+                self._site = None
+                said = (f"There is no site in {site.directory}: it has no .env.", "Nothing was changed.")
+                return Trouble(TroubleKind.NO_SITE, said)
             settings = site.settings
             if self._site is None or self.live is None:
                 self.live = self._access.live(site)

@@ -26,7 +26,7 @@ from graasp_local.operations import plans
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.ports.live import Listing
 from graasp_local.site.site import Site
-from graasp_local.tui import leaving
+from graasp_local.tui import leaving, watching
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.closely import CloseLook
 from graasp_local.tui.drawing.progress import Closely, closely_lines
@@ -37,6 +37,7 @@ from graasp_local.tui.operation_run import OperationRun
 from graasp_local.tui.operation_view import StepView
 from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
 from graasp_local.tui.screens.dashboard import Dashboard
+from graasp_local.tui.screens.history import HistoryScreen
 from graasp_local.tui.screens.leave import LeaveScreen
 from graasp_local.tui.screens.operation import OperationScreen
 from graasp_local.tui.screens.plan import PlanScreen
@@ -558,6 +559,51 @@ def test_a_journal_that_cannot_be_trusted_is_reported(access: FakeAccess) -> Non
         assert "✗ The journal is damaged: 0001-20260101" in screen_text(app)
 
     drive(access, steps)
+
+
+def move_journal_away(access: FakeAccess) -> None:
+    """As on a disk that is not mounted any more."""
+    journal = access.site().journal_directory
+    journal.rename(journal.with_name("journal-before"))
+    journal.symlink_to("/mnt/nowhere")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+def test_a_history_that_cannot_be_read_says_why(access: FakeAccess, size: tuple[int, int]) -> None:
+    move_journal_away(access)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "h")
+        await until(pilot, lambda: "is a link to /mnt/nowhere, which does not" in screen_text(app))
+        assert "No operations yet" not in screen_text(app)
+
+    drive(access, steps, size=size)
+
+
+def test_an_operation_that_cannot_be_read_any_more_is_not_shown_as_an_empty_one(access: FakeAccess) -> None:
+    write_journal(access, "done", "step-ended")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "h")
+        await until(pilot, lambda: "1.1.0" in screen_text(app))
+        move_journal_away(access)
+        await press(pilot, "enter")
+        await until(pilot, lambda: "Fix its permissions or its location" in screen_text(app))
+        assert isinstance(app.screen, HistoryScreen)
+
+    drive(access, steps, size=(140, 40))
+
+
+def test_days_that_cannot_be_read_say_why(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/graasp/journal")
+
+    monkeypatch.setattr(watching, "read_since", unreadable)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "✗ /srv/graasp/journal cannot be used: Permission denied" in screen_text(app))
+
+    drive(access, steps, size=(140, 40))
 
 
 def test_everything_can_be_clicked(access: FakeAccess) -> None:

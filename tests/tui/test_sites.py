@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -115,6 +116,19 @@ def test_a_site_that_was_removed_is_not_in_the_list_and_an_unreadable_one_says_s
 
     drive(school, steps)
     assert "/nowhere/at/all" in recall().sites
+
+
+def test_a_site_that_cannot_be_opened_at_all_says_so(school: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/college/.env")
+
+    monkeypatch.setattr(school, "at", unreadable)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await pilot.press("S")
+        await until(pilot, lambda: "settings error" in screen_text(app))
+
+    drive(school, steps)
 
 
 def test_no_other_site_is_opened_while_an_operation_that_was_begun_here_is_under_way(school: FakeAccess) -> None:

@@ -292,3 +292,11 @@ def test_the_state_that_a_site_was_left_in_is_that_of_the_last_operation_that_ch
 
 def test_the_journal_and_a_plan_agree_on_what_leaves_a_site_as_it_is() -> None:
     assert {kind.name for kind in get_args(Step) if not kind.touches_site} == READ_ONLY_NAMES
+
+
+def test_a_journal_that_is_not_a_directory_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    """Like one that another user owns: for root, that one can be read."""
+    (tmp_path / "journal").write_text("")
+    with pytest.raises(OSError, match="Not a directory"):
+        read_operations(tmp_path / "journal")
+    assert read_operations(tmp_path / "not-there-yet") == ()

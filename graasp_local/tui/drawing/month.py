@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from graasp_local.tui.figures import ago_of
-from graasp_local.tui.tones import Line, Piece, Tone, fitted, width_of
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, width_of, wrapped
 from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class LastDays(Struct, frozen=True):
     closings: int
     deployments: tuple[OperationRecord, ...]
     """Those that changed the site, oldest first."""
+    problem: str = ""
+    """Why the journal could not be read, which is then said instead."""
 
 
 def sign_of(operation: OperationRecord) -> tuple[str, Tone]:
@@ -51,6 +53,8 @@ def ending_of(operation: OperationRecord) -> str:
 
 def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
     """How long the site was closed, the days with their deployments, and the newest deployments in words."""
+    if days is not None and days.problem:
+        return wrapped(f"✗ {days.problem}", width, Tone.BAD)
     if days is None or not (days.deployments or days.closings):
         return ()
     return (fitted(_summary(days), width), _days_line(days, width), _newest(days, width))

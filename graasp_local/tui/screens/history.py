@@ -8,6 +8,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from graasp_local.errors import sentences_of
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import OperationRecord
 from graasp_local.journal.status import UNDER_WAY, with_its_state
@@ -18,7 +19,7 @@ from graasp_local.tui.hints import LAST
 from graasp_local.tui.operation_view import ended_view, operation_view
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.operation import OperationScreen
-from graasp_local.tui.tones import Tone, plain
+from graasp_local.tui.tones import Tone, paragraphs, plain
 from graasp_local.tui.watching import JournalFollower
 from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
@@ -59,6 +60,11 @@ class HistoryScreen(UiScreen):
         self._marked = rows.cursor_key or ""
         self._draw_marked()
 
+    def _show_problem(self, sentences: tuple[str, ...]) -> None:
+        """Instead of operations, which could not be read."""
+        self._show(())
+        self.show("words", lambda width: paragraphs(sentences, width, Tone.BAD))
+
     def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
         self._marked = message.key
         self._draw_marked()
@@ -86,11 +92,21 @@ class HistoryScreen(UiScreen):
             self.ui.action_watch()
             return
         file = self.ui.access.site().journal_directory / f"{operation}.jsonl"
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            problem = sentences_of(error)
+            self.show("words", lambda width: paragraphs(problem, width, Tone.BAD))
+            return
         view = ended_view(operation_view(JournalFollower(file).new_records()))
         self.ui.push_screen(OperationScreen("other_operation", view))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="history")
     def _read(self) -> None:
-        site = self.ui.access.site()
-        operations = read_operations(site.journal_directory)
-        self.call_later(self._show, with_its_state(operations, current_holder(site.lock_file)))
+        try:
+            site = self.ui.access.site()
+            operations = with_its_state(read_operations(site.journal_directory), current_holder(site.lock_file))
+        except Exception as error:  # the person waits for an answer, whatever is wrong
+            self.call_later(self._show_problem, sentences_of(error))
+            return
+        self.call_later(self._show, operations)

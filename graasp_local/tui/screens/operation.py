@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
+from graasp_local.errors import GraaspLocalError
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import seconds_by_step
 from graasp_local.tui.closely import CloseLook
@@ -101,7 +102,10 @@ class OperationScreen(UiScreen):
     @work(thread=True, exclusive=True, exit_on_error=False, group="usual")
     def _read_usual(self) -> None:
         began = self.operation.began if self.operation is not None else 0.0
-        operations = read_operations(self.ui.access.site().journal_directory, _OPERATIONS_FOR_WHAT_IS_USUAL)
+        try:
+            operations = read_operations(self.ui.access.site().journal_directory, _OPERATIONS_FOR_WHAT_IS_USUAL)
+        except (GraaspLocalError, OSError):
+            return  # what is usual is an addition; the dashboard and the history say that the journal cannot be read
         # This operation must not be compared with itself.
         earlier = [each for each in operations if each.began < began]
         self.call_later(self._show_usual, usual_seconds(seconds_by_step(earlier)))
