@@ -25,6 +25,7 @@ from graasp_local.operations.steps.preflight import (
     check_preflight,
     check_transition,
     look,
+    refuse_subscriptions,
     refuse_too_many,
     refuse_unusable_database,
 )
@@ -46,6 +47,7 @@ from graasp_local.planning.states import (
     ServiceGroup,
     classify,
 )
+from graasp_local.planning.steps import Snapshot, WriteSnapshot
 from graasp_local.ports.images import ImageFact
 from graasp_local.ports.world import World
 from graasp_local.site import proven
@@ -186,6 +188,14 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
         return finish
     operation = plan_deploy(observed, with_stand_in(world, observed, request), pending, found.copy)
     plan = tried_first(world, by_strategy(world, observed, request, pending, operation))
+    left = world.site.history.unfinished
+    if (
+        any(isinstance(step, Snapshot | WriteSnapshot) for step in plan.steps)
+        and observed.group_is_on(ServiceGroup.DATABASE)
+        and not (left is not None and left.database_is_changed)  # then the copy is made already
+        and not (request.is_external and GRAASP_DATABASE in request.missing_databases)
+    ):
+        refuse_subscriptions(world)
     hints = (plan.hint, _rollback_without(world, observed, request, plan)) if plan.steps else (plan.hint,)
     return replace(found.told_in(plan, world.site.settings.values), hint=" ".join(filter(None, hints)))
 

@@ -50,6 +50,10 @@ class Database(Protocol):
         """Databases of the server whose text indexes may be out of order; empty if Postgres records no version."""
         ...
 
+    def subscriptions(self) -> tuple[str, ...]:
+        """The subscriptions of Graasp's database: no copy of it has them, and a rollback would leave them behind."""
+        ...
+
     def end_other_sessions(self) -> int:
         """End other connections to Graasp's database; returns how many there were. umami's database is left alone.
 

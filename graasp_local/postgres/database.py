@@ -103,6 +103,15 @@ class PostgresDatabase:
             rows = connection.execute(_COLLATIONS)
             return tuple(CollationChange(str(name), str(was), str(is_now)) for name, was, is_now in rows)
 
+    def subscriptions(self) -> tuple[str, ...]:
+        with self._connection("postgres") as connection:
+            rows = connection.execute(
+                "SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE datname = %s "
+                "ORDER BY 1",
+                (GRAASP_DATABASE,),
+            )
+            return tuple(str(name) for (name,) in rows)
+
     def end_other_sessions(self) -> int:
         with self._connection("postgres") as connection:
             rows = connection.execute(

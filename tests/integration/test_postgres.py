@@ -55,6 +55,23 @@ def test_applied_migrations_are_read_oldest_first(server: PostgresContainer, dat
     assert database.applied_migrations() == (AppliedMigration(10, "a"), AppliedMigration(20, "b"))
 
 
+def test_the_subscriptions_of_graasps_database_are_named_and_no_others(
+    server: PostgresContainer, database: PostgresDatabase
+) -> None:
+    create = "CREATE SUBSCRIPTION {} CONNECTION 'host=nowhere dbname=x' PUBLICATION p WITH (connect = false)"
+    with connect(server) as connection:
+        connection.execute("CREATE DATABASE other")
+        assert database.subscriptions() == ()
+        connection.execute(create.format("ours"))
+        with psycopg.connect(server.get_connection_url().replace("/graasp", "/other"), autocommit=True) as other:
+            other.execute(create.format("theirs"))
+        assert database.subscriptions() == ("ours",)
+        for each in ("DISABLE", "SET (slot_name = NONE)"):
+            connection.execute(f"ALTER SUBSCRIPTION ours {each}")
+        connection.execute("DROP SUBSCRIPTION ours")
+    assert database.subscriptions() == ()
+
+
 def test_other_sessions_of_graasps_database_are_ended_and_no_others(
     server: PostgresContainer, database: PostgresDatabase
 ) -> None:

@@ -480,6 +480,9 @@ class FakeDatabase:
     def collation_changes(self) -> tuple[CollationChange, ...]:
         return ()
 
+    def subscriptions(self) -> tuple[str, ...]:
+        return ()
+
     def size_bytes(self) -> int:
         return 1_000_000
 

@@ -481,6 +481,7 @@ class FakeDatabase:
     missing: list[str] = field(default_factory=list)
     """What an external server has yet to be given."""
     in_the_way: tuple[Obstacle, ...] = ()
+    subscribed: tuple[str, ...] = ()
     is_shut: bool = False
     """Graasp cannot connect: an external server was asked to keep it out."""
 
@@ -501,6 +502,9 @@ class FakeDatabase:
 
     def collation_changes(self) -> tuple[CollationChange, ...]:
         return ()
+
+    def subscriptions(self) -> tuple[str, ...]:
+        return self.subscribed
 
     def take_snapshot(self, name: str) -> None:
         self.state.calls.append("snapshot")

@@ -222,6 +222,29 @@ def test_a_version_older_than_the_database_is_refused_with_nothing_changed(runni
     assert running.state.calls == []
 
 
+def test_a_subscription_that_a_rollback_would_lose_is_refused_before_the_gate_closes(running: FakeWorld) -> None:
+    running.database.subscribed = ("from_elsewhere",)
+    with pytest.raises(Refused, match=r"has 1 subscription \(from_elsewhere\)") as refused:
+        deploy(running)
+    assert "slot_name = NONE" in refused.value.next_step
+    assert running.state.calls == []
+
+
+def test_a_subscription_found_only_once_the_database_is_on_is_not_lost(fake: FakeWorld) -> None:
+    fake.become(site_in(InfraState.STOPPED))
+    fake.database.subscribed = ("from_elsewhere",)
+    ended = deploy(fake, on_failure=OnFailure.ROLLBACK)
+    assert ended.outcome is Outcome.ROLLED_BACK
+    assert "has 1 subscription (from_elsewhere)" in ended.problem[0]
+    assert not {"snapshot", "migrate 1.1.0", "swap-back"} & set(fake.state.calls)
+
+
+def test_without_a_migration_a_subscription_is_not_in_the_way(running: FakeWorld) -> None:
+    deploy(running)
+    running.database.subscribed = ("from_elsewhere",)
+    assert deploy(running, "1.2.0").outcome is Outcome.DONE
+
+
 def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(running: FakeWorld) -> None:
     running.engine.migration_code = 1
     events = events_of(running, deploying(running))

@@ -22,7 +22,7 @@ from graasp_local.operations.steps.having_images import (
     share_images,
 )
 from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
-from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
+from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack, refuse_subscriptions
 from graasp_local.operations.steps.proving import prove, verify_core, verify_replicas
 from graasp_local.operations.steps.recording import has_changed, record
 from graasp_local.operations.steps.restoring import perform_restore_step
@@ -210,6 +210,8 @@ class Performer:
             case Snapshot():
                 yield from self._take_snapshot()
             case WriteSnapshot():
+                if not self._started.migrated_before:
+                    refuse_subscriptions(world)
                 yield from write_snapshot(world, self._started.snapshot)
             case SwapBack(snapshot=snapshot):
                 yield from load_snapshot(world, snapshot)
@@ -250,6 +252,7 @@ class Performer:
         if self._started.migrated_before and has_snapshot(world, name):
             yield f"{name} is from before the first attempt, and is kept"
         else:
+            refuse_subscriptions(world)  # the database was off when the deployment was planned, or it is new
             world.database.take_snapshot(name)
             yield f"snapshot: {name}"
 

@@ -33,7 +33,7 @@ from graasp_local.site import proven
 from graasp_local.stack.memory import memory_limits, too_many_replicas
 from graasp_local.stack.services import one_container_only
 from graasp_local.version import Version
-from graasp_local.wording import listed
+from graasp_local.wording import counted, listed
 
 _GIB = 1024**3
 
@@ -162,6 +162,24 @@ def _refuse_external(world: World, server: ExternalServer) -> None:
             f"Postgres {tools}, which cannot back it up.",
             "Nothing was changed.",
             f"Set DB_IMAGE in .env to an image of Postgres {major}; it is used for its tools only.",
+        )
+
+
+def refuse_subscriptions(world: World) -> None:
+    """Raises Refused if Graasp's database subscribes to another one: a copy of it would not have the subscription.
+
+    A rollback to the copy would leave the subscription with the database that is set aside, which could then not be
+    removed any more.
+    """
+    found = world.database.subscriptions()
+    if found:
+        raise Refused(
+            f"Database {GRAASP_DATABASE} has {counted(len(found), 'subscription')} ({listed(found)}), which a rollback "
+            "would leave behind with the database that failed.",
+            "Nothing was changed.",
+            "Before the deployment, in that database and for each of them: ALTER SUBSCRIPTION … DISABLE; ALTER "
+            "SUBSCRIPTION … SET (slot_name = NONE); DROP SUBSCRIPTION …; the publisher keeps the slot. Afterwards: "
+            "CREATE SUBSCRIPTION … WITH (create_slot = false, copy_data = false, slot_name = …), which misses nothing.",
         )
 
 
