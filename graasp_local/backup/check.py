@@ -60,6 +60,8 @@ def check_backup(world: World, backup: StoredBackup, parts: tuple[Part, ...]) ->
     for part in parts:
         yield from check_part(world, backup.path(part.stored.file), part)
         yield f"{part.stored.file}: complete, {part.stored.bytes} bytes, sha256 {part.stored.sha256[:16]}…"
+        if isinstance(part, DatabasePart) and part.warning:
+            yield part.warning
 
 
 def check_part(world: World, file: Path, part: Part) -> Generator[Report]:

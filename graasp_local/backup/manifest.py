@@ -15,9 +15,12 @@ from msgspec.structs import asdict
 
 from graasp_local.backup.names import DATABASES
 from graasp_local.ports.data import DatabaseProperties
+from graasp_local.wording import listed, plain_text
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
+_NAMED = 5
+"""How many things one sentence names."""
 
 
 class StoredFile(Struct, frozen=True):
@@ -40,6 +43,20 @@ class DatabasePart(Struct, frozen=True):
     content_bytes: int
     properties: DatabaseProperties | None = None
     """What belongs to the database but is in no dump; None in backups from before this was kept."""
+    only_superusers: tuple[str, ...] = ()
+    """What keeps the dump from being restored: only a superuser may create it, and a dump is loaded as its owner."""
+
+    @property
+    def warning(self) -> str:
+        """Why it could not be restored, as a sentence; empty if nothing is known that would prevent it."""
+        if not self.only_superusers:
+            return ""
+        first, more = self.only_superusers[:_NAMED], len(self.only_superusers) - _NAMED
+        return (
+            f"{self.stored.file} cannot be restored as it is, because only the server's superuser can create "
+            f"{listed(first)}{f' and {more} more' if more > 0 else ''}. Drop what Graasp does not need, or create it "
+            "without that, then take another backup."
+        )
 
 
 class VolumePart(Struct, frozen=True):
@@ -177,7 +194,8 @@ def _part_from_json(told: Mapping[str, Any]) -> Part:
         case "database":
             rows = {str(table): int(count) for table, count in told["rows"].items()}
             properties = convert(told.get("properties"), DatabaseProperties | None)
-            return DatabasePart(name, stored, rows, int(told["content_bytes"]), properties)
+            only_superusers = tuple(plain_text(str(each)) for each in told.get("only_superusers", ()))
+            return DatabasePart(name, stored, rows, int(told["content_bytes"]), properties, only_superusers)
         case "volume":
             return VolumePart(name, stored, int(told["files"]), int(told["content_bytes"]))
         case "settings":

@@ -23,6 +23,7 @@ from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.world import World
+from graasp_local.wording import plain_text
 
 RESERVE_BYTES = 64 * 1024**2
 """Free space to leave next to a backup: a full disk would stop the site as well."""
@@ -131,7 +132,11 @@ def _database(world: World, partial: Path, database: str, size: int, expected: i
     dump = yield from dump_database(world, database, file, expected)
     yield from check_dump(world, file, dump.stored)
     yield f"{file.name}: {in_words(dump.stored.bytes)}, {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s)"
-    return DatabasePart(database, dump.stored, dump.rows, size, dump.properties)
+    only_superusers = tuple(plain_text(each) for each in world.databases.only_superusers(database))
+    part = DatabasePart(database, dump.stored, dump.rows, size, dump.properties, only_superusers)
+    if part.warning:
+        yield part.warning
+    return part
 
 
 def _volume(world: World, partial: Path, volume: str, expected: int) -> Generator[Report, None, Part]:

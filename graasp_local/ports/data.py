@@ -109,6 +109,13 @@ class Databases(Protocol):
         """The extensions of a database that only the superuser could have created, each with its schema."""
         ...
 
+    def only_superusers(self, database: str) -> tuple[str, ...]:
+        """What a dump of a database holds that only a superuser may create, so that it cannot be loaded as its owner.
+
+        Without what belongs to an extension, or is left out when a dump is loaded.
+        """
+        ...
+
     def properties(self, database: str) -> DatabaseProperties: ...
     def give(
         self, database: str, properties: DatabaseProperties, trusted: DatabaseProperties | None

@@ -48,6 +48,34 @@ WHERE e.extname <> 'plpgsql' AND NOT EXISTS (
 ORDER BY 1
 """
 
+_ONLY_SUPERUSERS = """
+WITH found(catalog, id, schema, told) AS (
+  SELECT 'pg_proc'::regclass, p.oid, pronamespace,
+    format('function %s (%s)', p.oid::regprocedure, concat_ws(', ', CASE WHEN proleakproof THEN 'LEAKPROOF' END,
+      CASE WHEN NOT lanpltrusted THEN 'LANGUAGE ' || lanname END))
+  FROM pg_proc p JOIN pg_language l ON l.oid = prolang WHERE proleakproof OR (prokind <> 'a' AND NOT lanpltrusted)
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid, pronamespace, format('aggregate %s', p.oid::regprocedure)
+  FROM pg_proc p JOIN pg_aggregate a ON aggfnoid = p.oid WHERE aggtranstype = 'internal'::regtype
+  UNION ALL SELECT 'pg_opclass'::regclass, oid, opcnamespace, format('operator class %s', opcname) FROM pg_opclass
+  UNION ALL SELECT 'pg_opfamily'::regclass, f.oid, opfnamespace, format('operator family %s', opfname)
+  FROM pg_opfamily f WHERE NOT EXISTS (SELECT FROM pg_opclass WHERE opcfamily = f.oid)
+  UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace, format('type %s', oid::regtype)
+  FROM pg_type WHERE typtype = 'b' AND typcategory <> 'A'
+  UNION ALL SELECT 'pg_ts_parser'::regclass, oid, prsnamespace, format('text search parser %s', prsname)
+  FROM pg_ts_parser
+  UNION ALL SELECT 'pg_ts_template'::regclass, oid, tmplnamespace, format('text search template %s', tmplname)
+  FROM pg_ts_template
+  UNION ALL SELECT 'pg_cast'::regclass, oid, 0, format('cast from %s to %s', castsource::regtype, casttarget::regtype)
+  FROM pg_cast WHERE castmethod = 'b'
+  UNION ALL SELECT 'pg_language'::regclass, oid, 0, format('language %s', lanname) FROM pg_language
+)
+SELECT told FROM found LEFT JOIN pg_namespace n ON n.oid = schema
+WHERE id >= 16384 AND coalesce(nspname !~ '^pg_' AND nspname <> 'information_schema', true) AND NOT EXISTS (
+  SELECT FROM pg_depend d WHERE d.classid = catalog AND d.objid = id AND d.deptype IN ('e', 'i'))
+ORDER BY 1
+"""
+# An internal dependency: the functions that make values of a range type, which come with the type.
+
 
 class PostgresDatabases:
     """The databases of one server. Calls `address` for each connection; `password` is the superuser's."""
@@ -115,6 +143,10 @@ class PostgresDatabases:
     def superuser_extensions(self, database: str) -> Mapping[str, str]:
         with self._connection(database) as connection:
             return {str(name): str(schema) for name, schema in connection.execute(_SUPERUSER_EXTENSIONS)}
+
+    def only_superusers(self, database: str) -> tuple[str, ...]:
+        with self._connection(database) as connection:
+            return tuple(str(told) for (told,) in connection.execute(_ONLY_SUPERUSERS))
 
     def properties(self, database: str) -> DatabaseProperties:
         with self._connection() as connection:

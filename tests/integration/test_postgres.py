@@ -16,6 +16,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.postgres.address import accepts_connections
 from graasp_local.postgres.database import PostgresDatabase
+from graasp_local.postgres.databases import PostgresDatabases
 
 IMAGE = "localhost/graasp-demo/postgres:15"
 PASSWORD = "a-test-password"
@@ -70,6 +71,30 @@ def test_the_subscriptions_of_graasps_database_are_named_and_no_others(
             connection.execute(f"ALTER SUBSCRIPTION ours {each}")
         connection.execute("DROP SUBSCRIPTION ours")
     assert database.subscriptions() == ()
+
+
+def test_what_only_a_superuser_may_create_is_named_and_nothing_else(server: PostgresContainer) -> None:
+    address = (server.get_container_host_ip(), int(server.get_exposed_port(5432)))
+    with connect(server) as connection:
+        connection.execute("CREATE DATABASE odd")
+    with psycopg.connect(server.get_connection_url().replace("/graasp", "/odd"), autocommit=True) as odd:
+        odd.execute("CREATE EXTENSION pg_trgm; CREATE EXTENSION citext; CREATE EXTENSION hstore")
+        odd.execute("CREATE TYPE span AS RANGE (subtype = int4); CREATE TYPE mood AS ENUM ('fine')")
+        odd.execute("CREATE DOMAIN small AS int; CREATE TABLE a (b int, c mood[]); CREATE TYPE pair AS (x int, y text)")
+        odd.execute("CREATE FUNCTION usual(int) RETURNS int LANGUAGE sql AS 'SELECT $1'")
+        odd.execute("CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int4)")
+        odd.execute("CREATE CAST (int AS pair) WITH INOUT")
+        odd.execute("CREATE OPERATOR #=# (LEFTARG = int, FUNCTION = int4eq, RIGHTARG = int)")
+        databases = PostgresDatabases(lambda: address, PASSWORD)
+        assert databases.only_superusers("odd") == ()
+        odd.execute("CREATE FUNCTION leaky(int) RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT $1'")
+        odd.execute("CREATE FUNCTION inner_one(text) RETURNS int LANGUAGE internal AS 'textlen'")
+        odd.execute("CREATE OPERATOR CLASS mine FOR TYPE int4 USING btree AS OPERATOR 3 =")
+        assert databases.only_superusers("odd") == (
+            "function public.inner_one(text) (LANGUAGE internal)",
+            "function public.leaky(integer) (LEAKPROOF)",
+            "operator class mine",
+        )
 
 
 def test_other_sessions_of_graasps_database_are_ended_and_no_others(

@@ -33,6 +33,7 @@ class FakeDatabases:
     needed_roles: set[str] = field(default_factory=set)
     """Roles that a dump gives privileges to."""
     untrusted: dict[str, str] = field(default_factory=dict)
+    superusers_own: tuple[str, ...] = ()
     made_extensions: dict[str, Mapping[str, str]] = field(default_factory=dict)
     given: dict[str, DatabaseProperties] = field(default_factory=dict)
     rows_off_by: int = 0
@@ -60,6 +61,9 @@ class FakeDatabases:
 
     def superuser_extensions(self, database: str) -> Mapping[str, str]:
         return self.untrusted
+
+    def only_superusers(self, database: str) -> tuple[str, ...]:
+        return self.superusers_own if database == "graasp" else ()
 
     @contextmanager
     def loader(self, database: str, owner: str) -> Iterator[Loader]:

@@ -55,6 +55,20 @@ def test_a_backup_holds_every_database_and_volume_and_says_what_they_are(running
     assert names(running) == ["0001-19700112-134640"]
 
 
+def test_what_could_not_be_restored_is_said_when_it_is_backed_up_and_when_it_is_verified(running: FakeWorld) -> None:
+    running.databases.superusers_own = ("function leaky(integer) (LEAKPROOF)", "operator class mine")
+    reports = take_backup(running.world, Everything(None))
+    lines = [report for report in reports if isinstance(report, str)]
+    warning = (
+        "graasp.dump cannot be restored as it is, because only the server's superuser can create "
+        "function leaky(integer) (LEAKPROOF) and operator class mine. Drop what Graasp does not need, or create it "
+        "without that, then take another backup."
+    )
+    assert warning in lines
+    backup = BackupStore.of(running.world.site).find("latest")
+    assert warning in [*check_backup(running.world, backup, backup.manifest.parts)]
+
+
 def test_files_are_readable_by_their_owner_only(running: FakeWorld) -> None:
     backup = taken(running)
     assert backup.directory.parent.stat().st_mode & 0o777 == 0o700
