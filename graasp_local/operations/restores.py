@@ -22,14 +22,14 @@ from graasp_local.operations.deployments import (
     refuse_unfinished_upgrade,
 )
 from graasp_local.operations.steps.having_images import use_recorded_images
-from graasp_local.operations.steps.preflight import check_preflight
+from graasp_local.operations.steps.preflight import check_preflight, refuse_to_replace_subscriptions
 from graasp_local.operations.trying import tried_first
 from graasp_local.planning import requests
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import GRAASP_DATABASE, Direction
-from graasp_local.planning.states import ObservedState
+from graasp_local.planning.states import ObservedState, ServiceGroup
 from graasp_local.ports.world import World
 from graasp_local.site.site import Site
 from graasp_local.version import Version
@@ -45,6 +45,8 @@ def restore_plan(world: World, observed: ObservedState, asked: requests.Restore)
     if GRAASP_DATABASE not in databases:
         refuse_moved_database(world)
         _refuse_with_uncertain_version(world)
+    elif world.site.history.unfinished is None and observed.group_is_on(ServiceGroup.DATABASE):
+        refuse_to_replace_subscriptions(world)
     restore = _numbered(world, observed, Restore(named, "", databases, volumes))
     version = _version_afterwards(world, backup, restore)
     return plan_for(world, observed, RestoreRequest(restore, version, requests.ends_in(asked)))

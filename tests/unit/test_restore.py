@@ -97,6 +97,15 @@ def test_a_restore_restores_data_files_and_version_and_keeps_what_was_there(move
     assert moved_on.transfers.aside["files", "before-0001"] == NEW
 
 
+def test_a_subscription_that_would_stay_with_what_is_replaced_is_refused(moved_on: FakeWorld) -> None:
+    moved_on.database.subscribed = ("from_elsewhere",)
+    moved_on.state.calls.clear()
+    with pytest.raises(Refused, match=r"has 1 subscription \(from_elsewhere\), which a restore would leave behind"):
+        restore(moved_on)
+    assert moved_on.state.calls == []
+    assert restore(moved_on, OnFailure.ROLLBACK, "files").outcome is Outcome.DONE
+
+
 def test_a_part_alone_leaves_the_rest_as_it_is(moved_on: FakeWorld) -> None:
     assert restore(moved_on, OnFailure.ROLLBACK, "files").outcome is Outcome.DONE
     assert moved_on.transfers.files["files"] == OLD

@@ -165,6 +165,12 @@ def _refuse_external(world: World, server: ExternalServer) -> None:
         )
 
 
+_WITHOUT_SUBSCRIPTION = (
+    "in that database and for each of them: ALTER SUBSCRIPTION … DISABLE; ALTER SUBSCRIPTION … SET (slot_name = NONE); "
+    "DROP SUBSCRIPTION …; the publisher keeps the slot."
+)
+
+
 def refuse_subscriptions(world: World) -> None:
     """Raises Refused if Graasp's database subscribes to another one: a copy of it would not have the subscription.
 
@@ -174,13 +180,27 @@ def refuse_subscriptions(world: World) -> None:
     found = world.database.subscriptions()
     if found:
         raise Refused(
-            f"Database {GRAASP_DATABASE} has {counted(len(found), 'subscription')} ({listed(found)}), which a rollback "
-            "would leave behind with the database that failed.",
+            f"{_having(found)}, which a rollback would leave behind with the database that failed.",
             "Nothing was changed.",
-            "Before the deployment, in that database and for each of them: ALTER SUBSCRIPTION … DISABLE; ALTER "
-            "SUBSCRIPTION … SET (slot_name = NONE); DROP SUBSCRIPTION …; the publisher keeps the slot. Afterwards: "
-            "CREATE SUBSCRIPTION … WITH (create_slot = false, copy_data = false, slot_name = …), which misses nothing.",
+            f"Before the deployment, {_WITHOUT_SUBSCRIPTION} Afterwards: CREATE SUBSCRIPTION … WITH (create_slot = "
+            "false, copy_data = false, slot_name = …), which misses nothing.",
         )
+
+
+def refuse_to_replace_subscriptions(world: World) -> None:
+    """Raises Refused if a restore would set aside a database of Graasp's with subscriptions, which then keep it."""
+    found = world.database.subscriptions()
+    if found:
+        raise Refused(
+            f"{_having(found)}, which a restore would leave behind with the database that it replaces.",
+            "Nothing was changed.",
+            f"Before the restore, {_WITHOUT_SUBSCRIPTION} Afterwards, create the subscription again; what the backup "
+            "lacks of the publisher's rows has to be copied.",
+        )
+
+
+def _having(subscriptions: tuple[str, ...]) -> str:
+    return f"Database {GRAASP_DATABASE} has {counted(len(subscriptions), 'subscription')} ({listed(subscriptions)})"
 
 
 def refuse_other_major(world: World) -> None:
