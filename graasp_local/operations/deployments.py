@@ -75,18 +75,26 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
 
     Raises EngineUnreachable.
     """
-    asked = deploy_request(world, Deploy(str(version)))
+    database = _refused("postgres", lambda: refuse_unusable_database(world))
     try:
+        asked = deploy_request(world, Deploy(str(version)))
         found = look(world, version)
     except ConfigurationError as error:
         return (Problem("configuration", error.what, error.next_step),)
     except Refused as error:
         found = (Problem("search", error.what, error.next_step),)
-    return (
-        *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
-        *_refused("postgres", lambda: refuse_unusable_database(world)),
-        *_refused("rollback", lambda: _refuse_without_rollback(world, version)),
-        *(() if isinstance(found, PreflightResult) else found),
+    except NeedsYou as error:
+        # The database server cannot be asked, which `deploy` calls a refusal.
+        found = database or (Problem("postgres", error.what, error.next_step),)
+    return tuple(
+        dict.fromkeys(
+            (
+                *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
+                *database,
+                *_refused("rollback", lambda: _refuse_without_rollback(world, version)),
+                *(() if isinstance(found, PreflightResult) else found),
+            )
+        )
     ) or _refused("deployment", lambda: deployment_plan(world, world.observe(), asked))
 
 

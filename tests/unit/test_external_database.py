@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from graasp_local.errors import ConfigurationError, Refused, UsageError
+from graasp_local.errors import ConfigurationError, NeedsYou, Refused, UsageError
 from graasp_local.journal.events import Outcome
 from graasp_local.operations import upgrades
-from graasp_local.operations.deployments import apply_plan, deployment_plan
+from graasp_local.operations.deployments import apply_plan, deployment_plan, refusals
 from graasp_local.planning.migrations import Pending
 from graasp_local.planning.plan import render
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
@@ -285,6 +285,22 @@ def test_what_is_in_the_way_is_reported_before_anything_is_changed(elsewhere: Fa
     with pytest.raises(Refused, match="lacks CREATEDB"):
         apply_plan(elsewhere.world, without_db(site_in(InfraState.DB_ONLY)), InfraState.RUNNING)
     assert elsewhere.state.calls == []
+
+
+def test_doctor_asks_what_a_deployment_would_be_refused_for(
+    elsewhere: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rejected() -> int:
+        raise NeedsYou("The database rejects the password of managed.", "", "Set DATABASE_ADMIN_PASSWORD.")
+
+    for question in ("size_bytes", "missing_databases"):
+        monkeypatch.setattr(elsewhere.database, question, rejected)
+    found = refusals(elsewhere.world, V)
+    assert [(problem.check, problem.said) for problem in found] == [
+        ("postgres", "The database rejects the password of managed.")
+    ]
+    elsewhere.database.in_the_way = (Obstacle(found[0].said, found[0].fix),)
+    assert refusals(elsewhere.world, V) == found  # said once
 
 
 def test_an_unreachable_server_does_not_prevent_a_stop(elsewhere: FakeWorld) -> None:
