@@ -51,7 +51,7 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     site is unchanged.
     """
     require_database(world, "No backup was taken. The site is unchanged.")
-    sizes = world.databases.sizes()
+    sizes = _sizes(world)
     databases = ("graasp",) if isinstance(extent, GraaspDatabase) else tuple(d for d in DATABASES if d in sizes)
     volumes = () if isinstance(extent, GraaspDatabase) else world.transfers.volumes()
     store = BackupStore.of(world.site)
@@ -60,7 +60,6 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     suffix = f"before-{extent.version}" if isinstance(extent, GraaspDatabase) else ""
     now = world.clock.now()
     name = store.new_name(now, suffix)
-    world.databases.end_dumps()  # one that outlived its graasp-local would run for nothing
 
     def write(partial: Path) -> Generator[Report, None, StoredBackup]:
         parts: list[Part] = []
@@ -85,6 +84,15 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     backup = yield from _whole_or_not_at_all(store, name, write)
     yield f"backup {name}: {in_words(backup.manifest.bytes)}, verified"
     return backup
+
+
+def _sizes(world: World) -> dict[str, int]:
+    """Also ends dumps that outlived their graasp-local: they would run for nothing. Raises Refused."""
+    try:
+        world.databases.end_dumps()
+        return dict(world.databases.sizes())
+    except NeedsYou as error:
+        raise _failed(error.what, error.next_step) from error
 
 
 def require_database(world: World, meaning: str) -> None:

@@ -123,6 +123,20 @@ def test_what_fails_in_the_middle_leaves_no_file(
     assert names(running) == []
 
 
+@pytest.mark.parametrize("question", ["sizes", "end_dumps", "major_version"])
+def test_a_server_that_cannot_be_asked_is_a_refusal(
+    running: FakeWorld, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    def rejected() -> int:
+        raise NeedsYou("The database rejects the password of managed.", "", "Set DATABASE_ADMIN_PASSWORD.")
+
+    monkeypatch.setattr(running.databases, question, rejected)
+    with pytest.raises(Refused, match="rejects the password") as refusal:
+        taken(running)
+    assert refusal.value.next_step == "Set DATABASE_ADMIN_PASSWORD."
+    assert names(running) == []
+
+
 def test_ctrl_c_in_the_middle_leaves_no_file(running: FakeWorld) -> None:
     reports = take_backup(running.world, Everything(None))
     next(reports)
