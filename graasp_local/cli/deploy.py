@@ -37,7 +37,7 @@ from graasp_local.cli.context import Context, pass_context
 @options.drain_limit
 @click.option(
     "--migration-limit",
-    type=click.FloatRange(1, 86400),
+    type=options.Seconds(1, 86400),
     default=1800.0,
     show_default=True,
     help="Seconds after which a migration is stopped and rolled back.",

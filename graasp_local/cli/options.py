@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -30,9 +31,19 @@ def discard(what: str, told: str) -> Callable[[_Command], _Command]:
     return click.option("--discard", "discarded", type=click.Choice([what]), help=told)
 
 
+class Seconds(click.FloatRange):
+    """A number within its range; `nan` compares as neither below nor above it, and would never be waited for."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return found
+
+
 lock_wait = click.option(
     "--lock-wait",
-    type=click.FloatRange(0, 86400),
+    type=Seconds(0, 86400),
     default=0.0,
     metavar="SECONDS",
     help="Wait up to this long for another graasp-local command on this site, instead of refusing at once.",
@@ -40,7 +51,7 @@ lock_wait = click.option(
 
 drain_limit = click.option(
     "--drain-limit",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     default=10.0,
     show_default=True,
     help="Seconds to wait for running requests, such as uploads, once the site is closed. Then they are cut off.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("probe")
 @click.option(
-    "--seconds", type=click.FloatRange(0.1, 86400), help="Stop after this many seconds. Default: run until Ctrl-C."
+    "--seconds", type=options.Seconds(0.1, 86400), help="Stop after this many seconds. Default: run until Ctrl-C."
 )
 @click.option(
     "--json", "json_lines", is_flag=True, help="Print one JSON line for each change; the last has the totals."

@@ -153,7 +153,7 @@ def ended_before_it_began(error: GraaspLocalError) -> OperationEnded:
     outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
     if error.exit_code is ExitCode.UNEXPECTED:
         outcome = Outcome.FAILED
-    return OperationEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
+    return OperationEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences, changed=False)
 
 
 def as_json(event: Event) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
     downtime, ended = 0.0 if kept_open else None, tuple(loop.ended)
     is_deployment = plan.version is not None and plan.restore is None
-    changed = runtime.has_changed(loop.progress) if is_deployment else True
+    nothing_was_done = outcome in (Outcome.REFUSED, Outcome.NOTHING_TO_DO)
+    changed = not nothing_was_done and (runtime.has_changed(loop.progress) if is_deployment else True)
     done = OperationEnded(started.operation, outcome, state, version, downtime, seconds, ended, code, problem, gate)
     yield replace(done, changed=changed)
 

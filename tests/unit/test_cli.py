@@ -79,6 +79,7 @@ def test_a_deployment_without_an_engine_is_exit_3_and_says_so_in_json_too(site: 
     assert result.returncode == 3
     last = json.loads(result.stdout.splitlines()[-1])
     assert (last["outcome"], last["exit_code"], last["steps"]) == ("refused", 3, [])
+    assert last["changed"] is False
 
 
 def test_a_mistake_with_json_is_a_last_line_too(site: Path) -> None:
@@ -120,6 +121,20 @@ def test_a_mistake_is_one_clear_error_and_exit_2(site: Path, words: list[str], s
     assert said in result.stderr
     assert len(result.stderr) < 800
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["apply", "db-only", "--drain-limit", "nan"],
+        ["apply", "db-only", "--lock-wait", "nan"],
+        ["deploy", "--version", "1.0.0", "--migration-limit", "nan"],
+        ["probe", "--seconds", "nan"],
+    ],
+)
+def test_nan_as_seconds_is_a_usage_error(site: Path, words: list[str]) -> None:
+    result = CliRunner().invoke(cli, ["--site", str(site), *words])
+    assert (result.exit_code, "nan is not a number of seconds" in result.output) == (ExitCode.USAGE, True)
 
 
 def test_a_directory_without_a_site_is_exit_2(tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ def test_a_second_deployment_of_the_same_version_changes_nothing(running: FakeWo
     running.state.calls.clear()
     ended = deploy(running)
     assert (ended.outcome, running.state.calls) == (Outcome.NOTHING_TO_DO, [])
+    assert not ended.changed
 
 
 def test_hold_leaves_the_new_version_behind_the_gate(running: FakeWorld) -> None:
