@@ -21,6 +21,7 @@ from graasp_local.backup.names import DATABASES
 from graasp_local.backup.sealing import seal
 from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
+from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.world import World
 from graasp_local.wording import plain_text
@@ -52,6 +53,7 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     """
     require_database(world, "No backup was taken. The site is unchanged.")
     sizes = _sizes(world)
+    _refuse_without_graasp(world, sizes)
     databases = ("graasp",) if isinstance(extent, GraaspDatabase) else tuple(d for d in DATABASES if d in sizes)
     volumes = () if isinstance(extent, GraaspDatabase) else world.transfers.volumes()
     store = BackupStore.of(world.site)
@@ -93,6 +95,19 @@ def _sizes(world: World) -> dict[str, int]:
         return dict(world.databases.sizes())
     except NeedsYou as error:
         raise _failed(error.what, error.next_step) from error
+
+
+def _refuse_without_graasp(world: World, sizes: Mapping[str, int]) -> None:
+    """Raises Refused if the database of a deployed site is gone: a backup of the rest would pass for a whole one."""
+    if GRAASP_DATABASE in sizes or world.site.selected_version is None:
+        return
+    external = world.site.settings.external_database
+    where = f"at {external.where}" if external is not None else "on the site's server"
+    raise _failed(
+        f"There is no database {GRAASP_DATABASE} {where}, although this site was deployed before.",
+        "`graasp-local status` says whether an operation was left unfinished. "
+        "To put the data there: `graasp-local restore BACKUP`.",
+    )
 
 
 def require_database(world: World, meaning: str) -> None:

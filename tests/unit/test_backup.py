@@ -123,6 +123,14 @@ def test_what_fails_in_the_middle_leaves_no_file(
     assert names(running) == []
 
 
+def test_a_deployed_site_without_its_database_is_not_backed_up(running: FakeWorld) -> None:
+    running.databases.has_graasp = False
+    with pytest.raises(Refused, match="There is no database graasp on the site's server") as refusal:
+        taken(running)
+    assert "restore BACKUP" in refusal.value.next_step
+    assert names(running) == []
+
+
 @pytest.mark.parametrize("question", ["sizes", "end_dumps", "major_version"])
 def test_a_server_that_cannot_be_asked_is_a_refusal(
     running: FakeWorld, monkeypatch: pytest.MonkeyPatch, question: str
