@@ -274,7 +274,7 @@ def test_a_right_secret_is_not_rate_limited_at_the_pace_of_a_page(stack: DemoSit
     assert answers({told["header"]: "of a closed gate that is no more"}) == {200}, "an open gate counts no attempts"
 
 
-def test_a_right_secret_is_told_by_a_sealed_gate_that_the_site_is_closed(stack: DemoSite) -> None:
+def test_a_sealed_gate_answers_a_right_secret_as_it_answers_visitors(stack: DemoSite) -> None:
     """A tester's page goes on asking while a deployment seals the gate: these are not attempts to guess."""
     stack.run("apply", "restricted")
     told = stack.secrets()

@@ -55,7 +55,7 @@ def test_a_backup_holds_every_database_and_volume_and_says_what_they_are(running
     assert names(running) == ["0001-19700112-134640"]
 
 
-def test_what_could_not_be_restored_is_said_when_it_is_backed_up_and_when_it_is_verified(running: FakeWorld) -> None:
+def test_what_could_not_be_restored_is_named_by_the_backup_and_by_its_verification(running: FakeWorld) -> None:
     running.databases.superusers_own = ("function leaky(integer) (LEAKPROOF)", "operator class mine")
     reports = take_backup(running.world, Everything(None))
     lines = [report for report in reports if isinstance(report, str)]
