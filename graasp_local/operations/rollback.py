@@ -24,7 +24,7 @@ from graasp_local.journal.records import (
 from graasp_local.operations.deployments import deployment_plan
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
-from graasp_local.operations.steps.written_snapshot import has_snapshot
+from graasp_local.operations.steps.written_snapshot import has_snapshot, is_written
 from graasp_local.operations.trying import tried_first
 from graasp_local.operations.upgrades import upgrade_back_plan
 from graasp_local.planning.plan import Plan, Strategy
@@ -154,9 +154,17 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
     if kept:
         advice.append("docs/operate.md, under Upgrade Postgres, says how to go back to it by hand.")
     if record is not None and not record.is_rollback and Version.parse_or_none(record.previous_version):
-        advice.append(
-            f"To undo {record.version}: `graasp-local apply {operations[-1].state}`, then `graasp-local rollback`."
-        )
+        # An upgrade does not copy the snapshots, and without one a migration cannot be undone.
+        can_be_undone = not record.database_is_changed or is_written(world.site, record.snapshot)
+        if can_be_undone:
+            advice.append(
+                f"To undo {record.version}: `graasp-local apply {operations[-1].state}`, then `graasp-local rollback`."
+            )
+        else:
+            advice.append(
+                f"The database from before {record.version} was not taken over, so {record.version} cannot be undone; "
+                "`graasp-local backup list` shows what can be restored."
+            )
     raise Refused(
         f"The upgrade to Postgres {upgrade.target_major} succeeded, and what was written since is only on the new "
         "server.",

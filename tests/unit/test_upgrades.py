@@ -28,7 +28,7 @@ from graasp_local.ports.images import ImageFact
 from graasp_local.version import Version
 from tests.unit.fake_servers import FakeToolRun, contents
 from tests.unit.fakes import FakeWorld
-from tests.unit.operating import events_of, under_way
+from tests.unit.operating import deploy, events_of, under_way
 from tests.unit.sites import site_in
 
 OLD = DatabaseServer("postgres:16.11", "graasp_db-data")
@@ -364,6 +364,16 @@ def test_a_successful_upgrade_is_not_rolled_back_and_what_is_kept_is_named(runni
         rollback(running)
     assert "was removed since" in refused.value.meaning
     assert "docs/operate.md" not in refused.value.next_step
+
+
+def test_a_migration_from_before_an_upgrade_is_not_said_to_be_undone(running: FakeWorld) -> None:
+    assert deploy(running).outcome is Outcome.DONE
+    upgrade(running)
+    running.database.snapshots.clear()  # an upgrade does not copy them
+    with pytest.raises(Refused) as refused:
+        rollback(running)
+    assert "apply running" not in refused.value.next_step
+    assert "1.1.0 cannot be undone; `graasp-local backup list`" in refused.value.next_step
 
 
 def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_operation(running: FakeWorld) -> None:

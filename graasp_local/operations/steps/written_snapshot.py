@@ -54,7 +54,12 @@ def load_snapshot(world: World, name: str) -> Iterator[str]:
 
 def has_snapshot(world: World, name: str) -> bool:
     """Whether there is a snapshot of this name, on the server or in a file."""
-    return world.database.has_snapshot(name) or _find(world.site, name) is not None
+    return world.database.has_snapshot(name) or is_written(world.site, name)
+
+
+def is_written(site: Site, name: str) -> bool:
+    """Whether there is a snapshot of this name in a file."""
+    return _find(site, name) is not None
 
 
 def report_what_was_written(world: World, snapshot: str) -> Iterator[str]:
