@@ -419,6 +419,10 @@ class GraaspApp(App[None]):
         """Textual's own ctrl+q, which asks just as q does."""
         self.verbs.do("quit")
 
+    def action_help_quit(self) -> None:
+        """Textual's ctrl+c; its own words have markup in them, which `notify` shows as it is."""
+        self.notify("Press q to quit. While an operation is running here, q asks what to do with it.")
+
     async def action_back(self) -> None:
         if len(self.screen_stack) > 1:
             self.pop_screen()

@@ -697,6 +697,7 @@ def test_agreeing_to_a_plan_that_was_not_read_to_its_end_says_how_much_is_below(
         assert isinstance(app.screen, PlanScreen)
         await press(pilot, "y")
         await until(pilot, lambda: app.operation is not None and app.operation.is_over)
+        assert not any("steps are below" in said.message for said in app._notifications)
 
     drive(access, steps, size=LONG)
 

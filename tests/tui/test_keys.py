@@ -373,3 +373,12 @@ def test_all_about_a_service_is_shown_with_its_secrets_masked(access: FakeAccess
         await press("D", lambda: isinstance(app.screen, Dashboard))
 
     drive(access, steps)
+
+
+def test_ctrl_c_says_how_to_quit_in_words_without_markup(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: bool(app._notifications))
+        assert [note.message.partition(".")[0] for note in app._notifications] == ["Press q to quit"]
+
+    drive(access, steps)

@@ -135,6 +135,7 @@ class PlanScreen(UiScreen):
                     f"{count} below. Press j or G to see the rest, or y again to go ahead.", severity="warning"
                 )
                 return
+            self.app.clear_notifications()  # what was said about the plan must not cover the operation
             self.ui.pop_screen()
             self.ui.start_operation(self._made)
 
