@@ -1080,3 +1080,22 @@ def test_a_sealed_gate_is_a_closed_one_in_the_strip(access: FakeAccess) -> None:
         assert "◐ restricted" in strip_of(app) or "◐ db-only" in strip_of(app)
 
     drive(access, steps)
+
+
+def test_what_is_damaged_is_named_where_it_is_missing(access: FakeAccess) -> None:
+    journal = access.site().journal_directory
+    journal.mkdir(exist_ok=True)
+    (journal / "0001-20261123-000000-deploy-1.0.0.jsonl").write_text("garbage\n")
+    backup = access.site().directory / "backups" / "0001-20261123-000000"
+    backup.mkdir(parents=True)
+    (backup / "manifest.json").write_text("{")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "h")
+        await until(pilot, lambda: "Not shown, because it is damaged: 0001-20261123" in screen_text(app))
+        assert "No operations yet" not in screen_text(app)
+        await press(pilot, "escape R")
+        await until(pilot, lambda: "One backup is damaged and not shown" in screen_text(app))
+        assert "There are no backups yet" not in screen_text(app)
+
+    drive(access, steps, size=LONG)

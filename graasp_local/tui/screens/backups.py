@@ -28,10 +28,13 @@ class BackupsScreen(ListBox["Manifest"]):
         self._found: tuple[Manifest, ...] = ()
         self._find()
 
-    def _show(self, found: tuple[Manifest, ...]) -> None:
+    def _show(self, found: tuple[Manifest, ...], damaged: int) -> None:
         self._found, now = found, time.time()
         self.query_one(Rows).show(lambda width: backups_table(found, now, width))
-        if not found:
+        if damaged:
+            count = "One backup is" if damaged == 1 else f"{damaged} backups are"
+            self.say(f"{count} damaged and not shown; `graasp-local backup list` says why.")
+        elif not found:
             self.say("There are no backups yet. `graasp-local backup` takes one; it is in the palette.")
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
@@ -39,12 +42,13 @@ class BackupsScreen(ListBox["Manifest"]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="backups")
     def _find(self) -> None:
-        from graasp_local.backup.store import BackupStore
+        from graasp_local.backup.store import BackupStore, StoredBackup
 
         try:
-            usable = BackupStore.of(self.ui.access.site()).usable()
+            every = BackupStore.of(self.ui.access.site()).all()
         except Exception as error:  # the person waits for an answer, whatever is wrong
             self.call_later(self.say, " ".join(sentences_of(error)))
             return
         # Newest first.
-        self.call_later(self._show, tuple(backup.manifest for backup in reversed(usable)))
+        usable = tuple(backup.manifest for backup in reversed(every) if isinstance(backup, StoredBackup))
+        self.call_later(self._show, usable, len(every) - len(usable))

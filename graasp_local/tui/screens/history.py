@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from graasp_local.errors import sentences_of
-from graasp_local.journal.read import read_operations
+from graasp_local.journal.read import read_journal
 from graasp_local.journal.records import OperationRecord
 from graasp_local.journal.status import UNDER_WAY, with_its_state
 from graasp_local.lock import current_holder
@@ -23,6 +23,7 @@ from graasp_local.tui.tones import Tone, paragraphs, plain
 from graasp_local.tui.watching import JournalFollower
 from graasp_local.tui.widgets.lines import KeyBar, Lines
 from graasp_local.tui.widgets.rows import Rows
+from graasp_local.wording import plain_text
 
 
 class HistoryScreen(UiScreen):
@@ -51,10 +52,10 @@ class HistoryScreen(UiScreen):
     def _read_again(self) -> None:
         self._read()
 
-    def _show(self, operations: tuple[OperationRecord, ...]) -> None:
+    def _show(self, operations: tuple[OperationRecord, ...], damaged: tuple[str, ...]) -> None:
         self._operations = operations
-        none = () if operations else (plain("No operations yet.", Tone.QUIET),)
-        self.show("words", lambda width: none)
+        none = () if operations or damaged else (plain("No operations yet.", Tone.QUIET),)
+        self.show("words", lambda width: (*none, *paragraphs(damaged, width, Tone.BAD)))
         rows, now = self.query_one("#operations", Rows), time.time()
         rows.show(lambda width: history_table(operations, now, width))
         self._marked = rows.cursor_key or ""
@@ -105,8 +106,12 @@ class HistoryScreen(UiScreen):
     def _read(self) -> None:
         try:
             site = self.ui.access.site()
-            operations = with_its_state(read_operations(site.journal_directory), current_holder(site.lock_file))
+            journal = read_journal(site.journal_directory)
+            operations = with_its_state(journal.operations, current_holder(site.lock_file))
         except Exception as error:  # the person waits for an answer, whatever is wrong
             self.call_later(self._show_problem, sentences_of(error))
             return
-        self.call_later(self._show, operations)
+        damaged = tuple(
+            f"Not shown, because it is damaged: {each.file.name}: {plain_text(each.damage)}" for each in journal.damaged
+        )
+        self.call_later(self._show, operations, damaged)
