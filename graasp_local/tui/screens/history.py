@@ -52,19 +52,14 @@ class HistoryScreen(UiScreen):
     def _read_again(self) -> None:
         self._read()
 
-    def _show(self, operations: tuple[OperationRecord, ...], damaged: tuple[str, ...]) -> None:
+    def _show(self, operations: tuple[OperationRecord, ...], problems: tuple[str, ...]) -> None:
         self._operations = operations
-        none = () if operations or damaged else (plain("No operations yet.", Tone.QUIET),)
-        self.show("words", lambda width: (*none, *paragraphs(damaged, width, Tone.BAD)))
+        none = () if operations or problems else (plain("No operations yet.", Tone.QUIET),)
+        self.show("words", lambda width: (*none, *paragraphs(problems, width, Tone.BAD)))
         rows, now = self.query_one("#operations", Rows), time.time()
         rows.show(lambda width: history_table(operations, now, width))
         self._marked = rows.cursor_key or ""
         self._draw_marked()
-
-    def _show_problem(self, sentences: tuple[str, ...]) -> None:
-        """Instead of operations, which could not be read."""
-        self._show(())
-        self.show("words", lambda width: paragraphs(sentences, width, Tone.BAD))
 
     def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
         self._marked = message.key
@@ -109,7 +104,7 @@ class HistoryScreen(UiScreen):
             journal = read_journal(site.journal_directory)
             operations = with_its_state(journal.operations, current_holder(site.lock_file))
         except Exception as error:  # the person waits for an answer, whatever is wrong
-            self.call_later(self._show_problem, sentences_of(error))
+            self.call_later(self._show, (), sentences_of(error))
             return
         damaged = tuple(
             f"Not shown, because it is damaged: {each.file.name}: {plain_text(each.damage)}" for each in journal.damaged
