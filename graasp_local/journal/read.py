@@ -272,10 +272,10 @@ def _newest_first(directory: Path) -> Iterator[OperationRecord | DamagedOperatio
     refuse_unreachable(directory)
     try:
         # `glob` would find nothing in a directory that cannot be read.
-        files = [file for file in sorted(directory.iterdir()) if file.suffix == ".jsonl"]
+        files = [file for file in directory.iterdir() if file.suffix == ".jsonl"]
     except FileNotFoundError:
         return
-    for file in sorted(files, key=operation_number, reverse=True):
+    for file in sorted(files, key=lambda file: (operation_number(file), file.name), reverse=True):
         read = _read_operation(file)
         if read is not None:
             yield read
