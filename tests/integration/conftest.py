@@ -11,6 +11,10 @@ import pytest
 from tests.integration.demo_site import DemoSite, started
 from tests.integration.private_swarm import Swarm, SwarmSite, running_swarm
 
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Under nohup, programs under test would be deaf to it too: "ignored" is inherited, a handler is not.
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
+
 
 @pytest.fixture(autouse=True)
 def _no_command_outlives_its_test() -> Iterator[None]:
