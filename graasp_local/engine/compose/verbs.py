@@ -160,7 +160,8 @@ class Compose:
     def run_once(self, service: str, command: Sequence[str], environment: Sequence[str]) -> tuple[int, str]:
         """Run a command in a temporary container like the service's, then remove it; returns exit code and output.
 
-        Publishes no port. 126 and 127: its image does not have the command. Raises NeedsYou if no container can be run.
+        Publishes no port. 126 and 127: the command or its entrypoint is not in the image. Raises NeedsYou if no
+        container can be run.
         """
         self._see_to_environment()
         site_files.send(self._site)

@@ -69,6 +69,8 @@ UP = ("running", "paused", "restarting")
 
 _LONGEST_HEALTH_CHECK = 300
 _RECOVERY_LINES = 50
+_HAS_NO_NGINX = re.compile(r'exec:? "?nginx"?(?:: | failed)')
+"""How the engine, its init or the entrypoint of an image says that it does not find the command."""
 _NO_NETWORK = re.compile("could not find a network matching|network [0-9a-z]{25} not found")
 """A Swarm's identifiers have 25 letters and digits."""
 _FORGETTING_SECONDS = 20.0
@@ -291,7 +293,7 @@ class DockerEngine(SiteImages):
             if service.group is ServiceGroup.EDGE and service.name == "nginx":
                 prepare.prepare(self._site)
                 code, said = self.compose.run_once("nginx", ("nginx", "-t"), ["GRAASP_INSIDE_ADDRESS=127.0.0.1"])
-                if code in (126, 127):
+                if code in (126, 127) and _HAS_NO_NGINX.search(said):
                     return "NGINX_IMAGE names an image that has no nginx"
                 if code and "[emerg]" not in said:
                     raise compose_failed(said, code)
