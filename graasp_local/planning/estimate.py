@@ -114,12 +114,12 @@ class Estimate(Struct, frozen=True):
 
 
 def estimate_downtime(
-    plan: Plan, seen: Mapping[str, Sequence[Run]], database_bytes: int | None = None, upload_bytes: int = 0
+    plan: Plan, earlier: Mapping[str, Sequence[Run]], database_bytes: int | None = None, upload_bytes: int = 0
 ) -> Estimate | None:
     """How long the site is closed between closing the gate and opening it; None if the plan does not do both; no
     parts if it replaces what serves visitors without closing.
 
-    `seen` has, by step name, earlier runs on this site; `database_bytes` is the size of Graasp's database now, and
+    `earlier` has, by step name, earlier runs on this site; `database_bytes` is the size of Graasp's database now, and
     `upload_bytes` is what is still to come of the uploads that are running now.
     """
     if plan.keeps_open:
@@ -128,7 +128,7 @@ def estimate_downtime(
     if not any(step.name == "open-gate" for step in closed):
         return None
     version = str(plan.version or "")
-    parts = (_part(step, seen.get(step.name, ()), version, database_bytes) for step in closed)
+    parts = (_part(step, earlier.get(step.name, ()), version, database_bytes) for step in closed)
     waiting = (_waiting(step, part, upload_bytes) for step, part in zip(closed, parts, strict=True))
     return Estimate(tuple(waiting), database_bytes)
 
